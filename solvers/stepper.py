@@ -1,0 +1,66 @@
+"""The one protocol: a stepper takes a state over one time step.
+
+A Runge-Kutta pair over a vector field, a neural operator, an exponential integrator and a wrapper of another stepper
+are all called as ``stepper(t, dt, y) -> Step``. The call trains (``stepper(t, dt, u).y``) and rolls out
+(``solve(stepper, u0, ts, controller)``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from .state import State
+
+
+class Interpolant(Protocol):
+    """Dense output of one step."""
+
+    def __call__(self, theta: Float[Tensor, " rows"], rows: Tensor) -> State:
+        """The states of samples ``rows`` (rows,) at t + theta dt, 0 <= theta <= 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a stepper returns.
+
+    Attributes:
+        y: the state at t + dt.
+        error: estimate of the local error of ``y``, same structure; None where the stepper has none.
+        reuse: what the next step may reuse, tensors with a leading batch axis, or None. The loop hands it to the next
+            call as a fourth argument, and keeps the old one for the samples whose step was rejected.
+        dense: the step's interpolant, None where the stepper has none (then the loop lands on every output time).
+        evaluations: evaluations of the vector field or network that the step spent, for each sample.
+        stiffness: estimate (batch,) of the modulus of the Jacobian's dominant eigenvalue, None where the stages give none.
+    """
+
+    y: State
+    error: State | None = None
+    reuse: Any = None
+    dense: Interpolant | None = None
+    evaluations: int = 1
+    stiffness: Float[Tensor, " batch"] | None = None
+
+
+@runtime_checkable
+class Stepper(Protocol):
+    """``(t, dt, y) -> Step``, with t and dt of shape (batch,) and the state's leading axis the batch.
+
+    A stepper may declare, as attributes, what it is valid for; ``solve`` checks before the loop:
+
+    - ``order``: order of the global error in dt, None or absent for a learned stepper;
+    - ``error_order``: power of dt with which ``Step.error`` shrinks, None or absent when there is no estimate;
+    - ``start(t, y)``: what the first step may reuse. A stepper with ``start`` is called ``stepper(t, dt, y, reuse)``;
+    - ``slope(t, y, reuse)``: the time derivative at (t, y), which the first step size is chosen from.
+    """
+
+    def __call__(self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: State) -> Step: ...
+
+
+def error_order(stepper: Stepper) -> int | None:
+    """The declared order of the stepper's error estimate, None where it has none."""
+    return getattr(stepper, "error_order", None)
