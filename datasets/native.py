@@ -1,0 +1,220 @@
+"""Our own layout, read: see ``writer`` for what lies where."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .atomic import replacing
+from .channel import Axis, Channel
+from .dataset import Dataset, Variable
+from .errors import DatasetError
+from .handles import h5_file
+from .hdf5 import H5Array, attribute, dataset, read, resolve
+from .statistics import Statistics
+from .writer import LAYOUT, MOMENTS, checksum, write_statistics
+
+OWN_ATTRIBUTES = ("Conventions", "sciml_layout", "sciml_version", "kind", "fields", "axes", "parameters")
+
+
+def open_native(path: str | Path) -> Dataset:
+    """Open a file of our own layout; no field is read.
+
+    The units of its parameters are in ``attributes["parameter_units"]``.
+
+    Raises:
+        DatasetError: damaged, of a later version, or something is missing or of the wrong shape.
+    """
+    path = Path(path)
+    file = h5_file(path)
+    _check_version(file)
+    kind, own_times = _kind(file), "times" in file
+    lengths = _column(file, "length").astype(np.int64)
+    times = np.asarray(read(dataset(file, "times" if own_times else "time")), dtype=np.float64)
+    axes = tuple(_axis(file, name) for name in _names(file, "axes"))
+    opened = Dataset(
+        path=path,
+        layout="native",
+        variables=tuple(_field(path, file, name, kind, axes) for name in _names(file, "fields")),
+        axes=axes,
+        times=times,
+        lengths=lengths,
+        kind="particles" if kind == "particles" else "grid",
+        parameters={name: _column(file, name) for name in _names(file, "parameters")},
+        splits=_splits(file),
+        nodes=_column(file, "nodes").astype(np.int64) if kind == "particles" else None,
+        mask=_mask(path, file, kind, axes),
+        time_units=str(attribute(file["times" if own_times else "time"], "units", "")),
+        attributes=_attributes(file),
+    )
+    _check_shapes(file, opened)
+    return replace(opened, statistics=_statistics(file, opened))
+
+
+def verify_checksums(path: str | Path) -> int:
+    """Read every field of a native file and compare it with its checksums; the number of trajectories checked.
+
+    Raises:
+        DatasetError: the first field and trajectory whose values are not what was written.
+    """
+    file = h5_file(path)
+    _check_version(file)
+    sums = resolve(file, "checksums")
+    names = list(sums) if isinstance(sums, h5py.Group) else []
+    for name in names:
+        stored, values = _column(file, f"checksums/{name}"), dataset(file, name)
+        for trajectory, expected in enumerate(stored):
+            if checksum(read(values, (trajectory,))) != int(expected):
+                problem = f"trajectory {trajectory} does not match its checksum."
+                raise DatasetError(path, problem, where=name, remedy="The file was damaged or edited: fetch it again.")
+    return len(_column(file, "length"))
+
+
+def store_statistics(path: str | Path, statistics: Statistics, *, of: str = "train") -> None:
+    """Put statistics into a native file, in place of those there: on a copy that then takes its place.
+
+    Args:
+        path: the file.
+        statistics: of its channels.
+        of: the split they are of.
+
+    Raises:
+        DatasetError: not a native file.
+    """
+    opened = open_native(path)
+    with replacing(path) as partial:
+        shutil.copyfile(path, partial)
+        with h5py.File(partial, "r+") as file:
+            write_statistics(file, opened.channels, statistics, of=of)
+
+
+def _check_version(file: h5py.File) -> None:
+    found = attribute(file, "sciml_layout", None)
+    if found is None:
+        raise DatasetError(file.filename, "has no attribute sciml_layout.", remedy="It is not of our own layout.")
+    if str(found) != LAYOUT:
+        problem = f"has layout version {found}, expected {LAYOUT}."
+        raise DatasetError(file.filename, problem, where="sciml_layout", remedy="Update sciml to read it.")
+
+
+def _kind(file: h5py.File) -> str:
+    kind = attribute(file, "kind", "grid")
+    if kind not in ("grid", "particles"):
+        raise DatasetError(file.filename, f"is {kind!r}, expected 'grid' or 'particles'.", where="kind")
+    return str(kind)
+
+
+def _names(file: h5py.File, name: str) -> list[str]:
+    names = _parsed(file, file, name)
+    if not isinstance(names, list) or not all(isinstance(entry, str) for entry in names):
+        raise DatasetError(file.filename, f"is {names!r}, expected a JSON list of names.", where=name)
+    return names
+
+
+def _parsed(file: h5py.File, item: h5py.HLObject, name: str) -> Any:
+    text = attribute(item, name, None)
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        raise DatasetError(file.filename, f"attribute {name!r} is {text!r}, expected JSON.", where=item.name) from None
+
+
+def _column(file: h5py.File, name: str) -> np.ndarray:
+    """A (sample,) variable."""
+    values = dataset(file, name)
+    if values.ndim != 1:
+        raise DatasetError(file.filename, f"has shape {values.shape}, expected (sample,).", where=name)
+    return read(values)
+
+
+def _axis(file: h5py.File, name: str) -> Axis:
+    item = dataset(file, name)
+    units, boundary = str(attribute(item, "units", "")), str(attribute(item, "boundary", ""))
+    return Axis(name, _column(file, name).astype(np.float64), units, boundary)
+
+
+def _field(path: Path, file: h5py.File, name: str, kind: str, axes: tuple[Axis, ...]) -> Variable:
+    item = dataset(file, name)
+    space = ("node",) if kind == "particles" else tuple(axis.name for axis in axes)
+    try:
+        named = [(str(channel), str(component)) for channel, component in _parsed(file, item, "channels")]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        problem = "attribute 'channels' is not a list of [name, component]."
+        raise DatasetError(path, problem, where=name) from None
+    vector = len(named) > 1
+    static = item.ndim == 1 + vector + len(space)
+    units = str(attribute(item, "units", ""))
+    channels = tuple(Channel(channel, units, name, component, static) for channel, component in named)
+    components = ("channel",) if vector else ()
+    frame = (*space, *components) if kind == "particles" else (*components, *space)
+    return Variable(channels, ("sample", *(() if static else ("time",)), *frame), H5Array(path, name))
+
+
+def _mask(path: Path, file: h5py.File, kind: str, axes: tuple[Axis, ...]) -> Variable | None:
+    if "mask" not in file:
+        return None
+    space = ("node",) if kind == "particles" else tuple(axis.name for axis in axes)
+    lead = ("sample",) if dataset(file, "mask").ndim > len(space) else ()
+    return Variable((Channel("mask", static=True),), (*lead, *space), H5Array(path, "mask"))
+
+
+def _splits(file: h5py.File) -> dict[str, np.ndarray]:
+    split = _column(file, "split")
+    names = str(attribute(file["split"], "flag_meanings", "none")).split()[1:]
+    present = {name: np.flatnonzero(split == number) for number, name in enumerate(names)}
+    return {name: members for name, members in present.items() if len(members)}
+
+
+def _attributes(file: h5py.File) -> dict[str, Any]:
+    found = {name: _unpacked(attribute(file, name)) for name in file.attrs if name not in OWN_ATTRIBUTES}
+    units = {name: str(attribute(file[name], "units", "")) for name in _names(file, "parameters")}
+    return {**found, "parameter_units": units} if units else found
+
+
+def _unpacked(value: Any) -> Any:
+    """A list or dict that was stored as JSON; anything else as it is."""
+    if isinstance(value, str) and (value[:1] in ("[", "{") or value in ("true", "false")):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _statistics(file: h5py.File, opened: Dataset) -> Statistics | None:
+    if "statistics" not in file:
+        return None
+    moments = [_column(file, f"statistics/{name}").astype(np.float64) for name in MOMENTS]
+    for name, values in zip(MOMENTS, moments, strict=True):
+        if len(values) != len(opened.channels):
+            problem = f"has {len(values)} values, expected one for each of {len(opened.channels)} channels."
+            raise DatasetError(opened.path, problem, where=f"statistics/{name}", remedy="Run `sciml data stats` again.")
+    return Statistics(*moments, count=int(attribute(file["statistics"], "count", 0)))
+
+
+def _check_shapes(file: h5py.File, opened: Dataset) -> None:
+    samples, frames = len(opened.lengths), opened.times.shape[-1]
+    sizes = {"sample": samples, "time": frames, **{axis.name: len(axis.coordinates) for axis in opened.axes}}
+    if opened.kind == "particles":
+        sizes["node"] = len(dataset(file, "node"))
+    for variable in (*opened.variables, *([opened.mask] if opened.mask else [])):
+        name = variable.source.name if isinstance(variable.source, H5Array) else ""
+        expected = tuple(len(variable.channels) if axis == "channel" else sizes[axis] for axis in variable.axes)
+        found = dataset(file, name).shape
+        if found != expected:
+            raise DatasetError(opened.path, f"has shape {found}, expected {expected} {variable.axes}.", where=name)
+    columns = {"split": _column(file, "split"), **opened.parameters}
+    for name, values in columns.items():
+        if len(values) != samples:
+            raise DatasetError(opened.path, f"has {len(values)} values for {samples} trajectories.", where=name)
+    if samples and not (1 <= opened.lengths.min() and opened.lengths.max() <= frames):
+        problem = f"holds {opened.lengths.min()} to {opened.lengths.max()} frames, expected 1 to {frames}."
+        raise DatasetError(opened.path, problem, where="length")
