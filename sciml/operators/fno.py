@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from sciml.normalization import Normalization
 from sciml.operators.physical import (
@@ -119,19 +118,23 @@ class _Network(nn.Module):
             return self.fno(torch.cat(inputs, dim=1))
 
 
-class _Complex(nn.Module):
-    """A complex tensor, kept as its real and imaginary parts."""
+class _SpectralWeight(nn.Module):
+    """A complex weight kept as its real and imaginary parts; the package's layers read it by slices."""
 
-    def forward(self, real: Tensor, imaginary: Tensor) -> Tensor:
-        return torch.complex(real, imaginary)
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.real = nn.Parameter(weight.detach().real.clone())
+        self.imaginary = nn.Parameter(weight.detach().imag.clone())
 
-    def right_inverse(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        return value.real.clone(), value.imag.clone()
+    def __getitem__(self, kept: tuple[slice, ...]) -> Tensor:
+        return torch.complex(self.real[kept], self.imaginary[kept])
 
 
 def _build(modes: tuple[int, ...], inputs: int, outputs: int, width: int, layers: int) -> nn.Module:
     try:
-        from neuralop.models import FNO as Network  # slow to import, and it imports loggers of its own
+        # Imported here: it takes seconds and imports loggers of its own.
+        from neuralop.layers.spectral_convolution import SpectralConv
+        from neuralop.models import FNO as Network
     except ImportError as error:
         raise ImportError("FNO needs the package neuraloperator: pip install 'sciml[baselines]'.") from error
     network = Network(
@@ -142,10 +145,9 @@ def _build(modes: tuple[int, ...], inputs: int, outputs: int, width: int, layers
         n_layers=layers,
         positional_embedding=None,  # its grid stays behind on the device of the first call
     )
-    for module in list(network.modules()):
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            if parameter.is_complex():
-                parametrize.register_parametrization(module, name, _Complex())
+    for module in network.modules():
+        if isinstance(module, SpectralConv):
+            module.weight = _SpectralWeight(module.weight.to_tensor())
     return network
 
 

@@ -51,7 +51,11 @@ def check_field(u: Tensor, dt: Tensor, channels: Sequence[Channel], dim: int | N
     Raises:
         ValueError: the rank, the number of channels or the length of dt is another.
     """
-    axes = "*space" if dim is None else ", ".join({1: ["x"], 2: ["height", "width"]}.get(dim, ["depth", "height", "width"]))
+    axes = (
+        "*space"
+        if dim is None
+        else ", ".join({1: ["x"], 2: ["height", "width"]}.get(dim, ["depth", "height", "width"]))
+    )
     expected = f"Expected u of shape (batch, {len(channels)}, {axes}), got {tuple(u.shape)}."
     if dim is not None and u.dim() == dim + 1:
         raise ValueError(f"{expected} Add the missing axis: u[None] for the batch, u[:, None] for the channel.")

@@ -116,9 +116,7 @@ class _Network(nn.Module):
         dim, condition = len(padding), 4 * width
         self.padding, self.factor, self.pool = padding, 2**depth, _POOLS[len(padding)]
         widths = [width * 2**level for level in range(depth + 1)]
-        self.embed = nn.Sequential(
-            nn.Linear(1, condition), nn.SiLU(), nn.Linear(condition, condition), nn.SiLU()
-        )
+        self.embed = nn.Sequential(nn.Linear(1, condition), nn.SiLU(), nn.Linear(condition, condition), nn.SiLU())
         self.lift = _Convolution(inputs, width, padding)
         before = [width, *widths[:-1]]
         self.encoder = nn.ModuleList(_Block(a, b, condition, padding) for a, b in zip(before[:-1], widths[:-1]))
