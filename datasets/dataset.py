@@ -10,40 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .channel import Axis, Channel
+from .reading import read_variable, stack
 from .statistics import Statistics
+from .variable import Variable
 
-Selection = tuple[int | slice, ...]
-
-
-class Source(Protocol):
-    """A stored array: picklable, opened lazily, read in part."""
-
-    def __call__(self, trajectory: int, selection: Selection) -> np.ndarray:
-        """The array at ``selection``, one entry per stored axis; ``trajectory`` picks the group or file where each
-        trajectory has its own (the "sample" axis, where there is one, is in ``selection``)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Variable:
-    """Where the values of one field lie.
-
-    Attributes:
-        channels: its channels, in the order of the stored "channel" axes flattened row-major (one without such an axis).
-        axes: names of the stored axes, in stored order: "sample", "time", "channel" (twice for a tensor field), "node",
-            or a spatial axis of the dataset. No "time" means static; no "sample" means one array per trajectory, or
-            shared by all; an absent spatial axis, or one of length 1, is repeated.
-        source: reads it.
-    """
-
-    channels: tuple[Channel, ...]
-    axes: tuple[str, ...]
-    source: Source
+if TYPE_CHECKING:
+    import xarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,5 +111,68 @@ class Dataset:
         Raises:
             IndexError: no such trajectory.
             KeyError: no such channel.
+            ValueError: a negative step or stride.
+            DatasetError: the file is damaged there.
         """
-        raise NotImplementedError
+        time = self._window(trajectory, frames)
+        picked = self._picked(names)
+        blocks = []
+        for number in dict.fromkeys(number for number, _ in picked):
+            places = {place: component for place, (home, component) in enumerate(picked) if home == number}
+            low, high = min(places.values()), max(places.values()) + 1
+            space = self._space(space_stride)
+            block = read_variable(self.variables[number], trajectory, time, space, slice(low, high))
+            blocks.append((block, {place: component - low for place, component in places.items()}))
+        shape = (_count(time), len(picked), *self._points(trajectory, space_stride))
+        return stack(blocks, shape, channel_axis=1 if self.kind == "grid" else -1)
+
+    def read_mask(self, trajectory: int, frames: slice = slice(None), *, space_stride: int = 1) -> np.ndarray | None:
+        """Where the domain is solid or outside (True), (time, *space) bool; None for a dataset without a mask.
+
+        Raises: as ``read``.
+        """
+        time = self._window(trajectory, frames)
+        if self.mask is None:
+            return None
+        block = read_variable(self.mask, trajectory, time, self._space(space_stride))[:, 0]
+        return np.broadcast_to(block.astype(bool), (_count(time), *self._points(trajectory, space_stride)))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The dataset for people: dims (trajectory, time, *space), a variable per channel, read when looked at."""
+        from .xarray_view import xarray_view
+
+        return xarray_view(self)
+
+    def _window(self, trajectory: int, frames: slice) -> slice:
+        if not 0 <= trajectory < len(self):
+            raise IndexError(f"Expected trajectory in 0..{len(self) - 1}, got {trajectory}.")
+        start, stop, step = frames.indices(int(self.lengths[trajectory]))
+        if step < 1:
+            raise ValueError(f"Expected frames with a positive step, got {frames}. Reverse the result instead.")
+        return slice(start, max(start, stop), step)
+
+    def _picked(self, names: Sequence[str] | None) -> list[tuple[int, int]]:
+        """(variable, component) of each channel to return."""
+        home = {c.name: (number, i) for number, v in enumerate(self.variables) for i, c in enumerate(v.channels)}
+        unknown = [name for name in names or () if name not in home]
+        if unknown:
+            raise KeyError(f"No channel {unknown[0]!r} in {self.path}; there are {list(home)}.")
+        return [home[name] for name in home] if names is None else [home[name] for name in names]
+
+    def _space(self, stride: int) -> dict[str, slice]:
+        if stride < 1:
+            raise ValueError(f"Expected space_stride of 1 or more, got {stride}.")
+        return (
+            {axis.name: slice(None, None, stride) for axis in self.axes}
+            if self.kind == "grid"
+            else {"node": slice(None)}
+        )
+
+    def _points(self, trajectory: int, stride: int) -> tuple[int, ...]:
+        if self.nodes is not None:
+            return (int(self.nodes[trajectory]),)
+        return tuple(-(-n // stride) for n in self.shape)
+
+
+def _count(window: slice) -> int:
+    return len(range(window.start, window.stop, window.step))
