@@ -1,0 +1,1 @@
+"""Datasets made here: families of trajectories, and the engine that writes them."""

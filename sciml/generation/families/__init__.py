@@ -1,0 +1,1 @@
+"""Families: one equation with its initial states, one file."""

@@ -1,0 +1,125 @@
+"""Making one shard: the pure function that every executor, here or on a cluster, calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sciml.datasets.header import Trajectory
+from sciml.generation.errors import GenerationError
+from sciml.generation.family import Batch, Initial, Scheme
+from sciml.generation.randomness import trajectory_generator
+from sciml.generation.recipe import DTYPES, Recipe
+from sciml.generation.verification import violations
+from sciml.solvers.solve import solve
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """Finished trajectories.
+
+    Attributes:
+        index: the shard's number.
+        trajectories: those of ``Recipe.members(index)``, in order.
+        violations: the largest violation of each of the family's laws.
+    """
+
+    index: int
+    trajectories: tuple[Trajectory, ...]
+    violations: Mapping[str, float]
+
+
+def make_shard(recipe: Recipe, index: int) -> Shard:
+    """Draw and step the trajectories of a shard.
+
+    The result depends on the arguments alone, and not on the thread count of the caller: reductions and transforms
+    run on one thread.
+
+    Raises:
+        GenerationError: a trajectory does not stay finite.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            return _make_shard(recipe, index)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _make_shard(recipe: Recipe, index: int) -> Shard:
+    members = recipe.members(index)
+    parameters = [recipe.parameters_of(member) for member in members]
+    grid = recipe.grid.refined(recipe.supersample)
+    starts = [
+        recipe.family.sample(trajectory_generator(recipe.seed, member), grid, own)
+        for member, own in zip(members, parameters)
+    ]
+    batch = _batch(recipe, starts, parameters)
+    u = _roll_out(recipe, recipe.family.scheme(grid, batch, recipe.dt), parameters, members)
+    static = None if batch.static is None else _restricted(recipe, batch.static).cpu().numpy()
+    trajectories = tuple(
+        Trajectory(
+            u=u[k].numpy(),
+            static=None if static is None else static[k],
+            parameters=own | dict(start.recorded),
+            split=recipe.split_of(member),
+        )
+        for k, (member, own, start) in enumerate(zip(members, parameters, starts))
+    )
+    found = violations(recipe.family.invariants, u, _side_by_side(parameters, torch.float64, "cpu"))
+    return Shard(index=index, trajectories=trajectories, violations=found)
+
+
+def _batch(recipe: Recipe, starts: list[Initial], parameters: list[dict[str, float]]) -> Batch:
+    """The drawn states side by side, in the solver's dtype and on its device."""
+    dtype, device = DTYPES[recipe.dtype], recipe.device
+    statics = [start.static for start in starts if start.static is not None]
+    return Batch(
+        u=torch.stack([start.u for start in starts]).to(device, dtype),
+        static=torch.stack(statics).to(device, dtype) if statics else None,
+        parameters=_side_by_side(parameters, dtype, device),
+    )
+
+
+def _side_by_side(parameters: list[dict[str, float]], dtype: torch.dtype, device: str) -> dict[str, Tensor]:
+    return {name: torch.tensor([own[name] for own in parameters], dtype=dtype, device=device) for name in parameters[0]}
+
+
+def _roll_out(recipe: Recipe, scheme: Scheme, parameters: list[dict[str, float]], members: range) -> Tensor:
+    """Every frame at the stored resolution, (trajectory, time, channel, *space) on the CPU.
+
+    Frame by frame, so that no more than one state of the finer grid is kept.
+    """
+    ts = torch.from_numpy(recipe.times).to(recipe.device)
+    y, frames = scheme.y0, []
+    for k in range(recipe.frames):
+        if k > 0:
+            y = solve(scheme.stepper, y, ts[k - 1 : k + 1], scheme.controller, throw=False).ys[:, -1]
+        frames.append(scheme.observe(y, partial(_restricted, recipe)).cpu())
+        _check_finite(recipe, frames[-1], float(ts[k]), parameters, members)
+    return torch.stack(frames, dim=1)
+
+
+def _restricted(recipe: Recipe, field: Tensor) -> Tensor:
+    return recipe.family.restrict(field, recipe.supersample, recipe.family.domain.dimensions)
+
+
+def _check_finite(
+    recipe: Recipe, frame: Tensor, t: float, parameters: list[dict[str, float]], members: range
+) -> None:
+    finite = np.isfinite(frame.flatten(start_dim=1).numpy()).all(axis=1)
+    if finite.all():
+        return
+    k = int(np.flatnonzero(~finite)[0])
+    own = ", ".join(f"{name} = {value:.6g}" for name, value in parameters[k].items())
+    raise GenerationError(
+        f"Trajectory {members[k]} of {recipe.family.name} ({own}; seed {recipe.seed}) is not finite at t = {t:.6g}: the "
+        f"solver broke down between frames. Refine its grid (supersample={2 * recipe.supersample}), or narrow the "
+        "parameters away from these. Nothing of this shard was written."
+    )
