@@ -10,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sciml.datasets.channel import Channel
-from sciml.normalization import Normalization, PerChannel
-from sciml.operators.physical import ChannelLike, parse_channels
 from sciml.solvers.stepper import Step, Stepper
+
+from .normalization import Normalization, PerChannel
+from .operators.physical import ChannelLike, parse_channels
 
 
 class History(nn.Module):
@@ -97,8 +98,8 @@ class History(nn.Module):
         wrong = (dt != 0) & ((dt - self.dt).abs() > 1e-3 * self.dt)  # 0: a sample that has finished
         if bool(wrong.any()):
             raise ValueError(
-                f"Expected steps of dt={self.dt}, the time between the frames of the history, got {dt[wrong][0].item()}. "
-                "Use FixedStep(dt) and output times that are multiples of it."
+                f"Expected steps of dt={self.dt}, the time between the frames of the history, "
+                f"got {dt[wrong][0].item()}. Use FixedStep(dt) and output times that are multiples of it."
             )
 
 

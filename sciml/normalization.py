@@ -60,8 +60,7 @@ class Normalization(nn.Module):
                 positive.
         """
         means, stds, deltas = (
-            self._per_channel(values, name)
-            for values, name in ((mean, "mean"), (std, "std"), (delta_std, "delta_std"))
+            self._per_channel(values, name) for values, name in ((mean, "mean"), (std, "std"), (delta_std, "delta_std"))
         )
         if bool((stds < 0).any()) or bool((deltas < 0).any()):
             raise ValueError(f"Expected std and delta_std >= 0, got {stds.tolist()} and {deltas.tolist()}.")

@@ -2,8 +2,8 @@
 
 Each obeys one interface:
 
-- an ``nn.Module``, made as ``Operator(channels, *, hyper-parameters)``; channels are ``Channel``s or names, and one that
-  is ``static`` is an input only, handed on bit for bit;
+- an ``nn.Module``, made as ``Operator(channels, *, hyper-parameters)``; channels are ``Channel``s or names, and one
+  that is ``static`` is an input only, handed on bit for bit;
 - ``channels``: tuple of ``Channel``; ``normalization``: a ``Normalization``, set by training from the data set's
   statistics and stored in the ``state_dict``; ``config``: the constructor's arguments as JSON can hold them, so that
   ``type(op)(**op.config)`` followed by ``load_state_dict`` rebuilds the operator exactly;
@@ -15,9 +15,9 @@ Each obeys one interface:
 ``sciml.operators.physical`` holds what they share, for writing another.
 """
 
-from sciml.operators.fno import FNO
-from sciml.operators.linear import LeastSquares, LinearDMD
-from sciml.operators.persistence import Persistence
-from sciml.operators.unet import UNet
+from .fno import FNO
+from .linear import LeastSquares, LinearDMD
+from .persistence import Persistence
+from .unet import UNet
 
 __all__ = ["FNO", "LeastSquares", "LinearDMD", "Persistence", "UNet"]

@@ -14,7 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sciml.normalization import Normalization
-from sciml.operators.physical import (
+from sciml.solvers.stepper import Step
+
+from .physical import (
     ChannelLike,
     advance,
     channel_dicts,
@@ -22,17 +24,14 @@ from sciml.operators.physical import (
     dynamic_channels,
     parse_channels,
 )
-from sciml.solvers.stepper import Step
 
 
 class FNO(nn.Module):
     """A Fourier neural operator as a stepper on fields over a regular grid of any size.
 
-    The complex weights are held as real and imaginary parts, so that safetensors, ``.double()`` and ``DistributedDataParallel``
-    treat them like any parameter. Fourier transforms have no half precision in general: the network runs in float32
-    under autocast. In float64 the package still rounds the spectra to complex64. It undoes its shift of the spectrum
-    with the same shift, which is not its inverse on an odd number of points: there, in 2D and 3D, a periodic FNO does
-    not commute with translations (all axes but the last).
+    The complex weights are held as real and imaginary parts, so that safetensors, ``.double()`` and
+    ``DistributedDataParallel`` treat them like any parameter. Half-precision Fourier transforms are not generally
+    available: the network runs in float32 under autocast. In float64 the package still rounds the spectra to complex64.
 
     Args:
         channels: of the state, as ``Channel``, name or dict; static ones are inputs only.

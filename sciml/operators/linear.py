@@ -17,7 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sciml.normalization import Normalization, PerChannel, shaped
-from sciml.operators.physical import (
+from sciml.solvers.stepper import Step
+
+from .physical import (
     ChannelLike,
     channel_dicts,
     check_field,
@@ -26,7 +28,6 @@ from sciml.operators.physical import (
     replace_channels,
     take,
 )
-from sciml.solvers.stepper import Step
 
 _CAPACITY = 256  # directions kept while the data streams by, where the rank is chosen by energy
 _NOISE = 1e-12  # relative size below which a direction of the data is rounding
@@ -118,13 +119,14 @@ class LinearDMD(nn.Module):
         Raises:
             ValueError: there are no pairs, they disagree in shape, hold NaN, or an argument is out of its range.
         """
-        if not (isinstance(rank, int) and rank >= 1 or isinstance(rank, float) and 0 < rank < 1):
+        if not (rank >= 1 if isinstance(rank, int) else 0 < rank < 1):
             raise ValueError(f"Expected rank as an int >= 1 or a share of the energy in (0, 1), got {rank!r}.")
         channels = parse_channels(channels)
-        ones = torch.ones(len(channels))
+        spread = torch.ones(len(channels)) if std is None else std
         scales = Normalization(len(channels)).double()
-        scales.set(0 * ones, ones if std is None else std, ones if std is None else std, dt)
-        stream, like = _Stream(2 * rank if isinstance(rank, int) else _CAPACITY), None
+        scales.set(torch.zeros(len(channels)), spread, spread, dt)
+        stream = _Stream(2 * rank if isinstance(rank, int) else _CAPACITY)
+        like = None
         for u, y in pairs:
             like = _check_pair(u, y, like, len(channels))
             scales.to(u.device)
@@ -201,13 +203,13 @@ class _Stream:
     def solve(self, rank: int | float, regression: LeastSquares) -> tuple[Tensor, Tensor]:
         """The basis cut to its leading directions, and the least-squares map between coefficients in it."""
         energies, directions = self._directions()
-        real = int((energies > _NOISE**2 * energies[:1]).sum())
-        if real == 0:
+        present = int((energies > 0.01 * _NOISE * energies[:1]).sum())
+        if present == 0:
             raise ValueError("Expected snapshots that are not all zero.")
         if isinstance(rank, float):
             share = energies.cumsum(0) / energies.sum()
             rank = int((share < rank).sum()) + 1
-        self._rotate(directions[:, : min(rank, real)])
+        self._rotate(directions[:, : min(rank, present)])
         return self.basis, _regress(self.moments, regression)
 
     def _directions(self) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sciml.normalization import Normalization
-from sciml.operators.physical import ChannelLike, channel_dicts, check_field, parse_channels
 from sciml.solvers.stepper import Step
+
+from .physical import ChannelLike, channel_dicts, check_field, parse_channels
 
 
 class Persistence(nn.Module):

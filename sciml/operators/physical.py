@@ -15,7 +15,7 @@ from sciml.normalization import Normalization, shaped
 
 ChannelLike: TypeAlias = Channel | str | Mapping[str, Any]
 Network: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""(normalised u (batch, channel, *space), dt in units of the data set's (batch,)) -> (batch, dynamic channel, *space)."""
+"""(normalised u (batch, channel, *space), relative dt (batch,)) -> (batch, dynamic channel, *space)."""
 
 
 def parse_channels(channels: Iterable[ChannelLike]) -> tuple[Channel, ...]:
@@ -51,11 +51,7 @@ def check_field(u: Tensor, dt: Tensor, channels: Sequence[Channel], dim: int | N
     Raises:
         ValueError: the rank, the number of channels or the length of dt is another.
     """
-    axes = (
-        "*space"
-        if dim is None
-        else ", ".join({1: ["x"], 2: ["height", "width"]}.get(dim, ["depth", "height", "width"]))
-    )
+    axes = "*space" if dim is None else ", ".join(("depth", "height", "width")[3 - dim :])
     expected = f"Expected u of shape (batch, {len(channels)}, {axes}), got {tuple(u.shape)}."
     if dim is not None and u.dim() == dim + 1:
         raise ValueError(f"{expected} Add the missing axis: u[None] for the batch, u[:, None] for the channel.")

@@ -18,7 +18,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sciml.normalization import Normalization
-from sciml.operators.physical import (
+from sciml.solvers.stepper import Step
+
+from .physical import (
     ChannelLike,
     advance,
     channel_dicts,
@@ -26,7 +28,6 @@ from sciml.operators.physical import (
     dynamic_channels,
     parse_channels,
 )
-from sciml.solvers.stepper import Step
 
 _PAD_MODES = {"periodic": "circular", "zeros": "constant", "reflect": "reflect", "replicate": "replicate"}
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -103,8 +104,8 @@ class UNet(nn.Module):
             least = 2**self.depth + (padding == "reflect")
             if n < least:
                 raise ValueError(
-                    f"Expected at least {least} points along every axis for depth={self.depth} and padding={padding!r}, "
-                    f"got {tuple(size)}. Give a smaller depth."
+                    f"Expected at least {least} points along every axis for depth={self.depth} and "
+                    f"padding={padding!r}, got {tuple(size)}. Give a smaller depth."
                 )
 
 
