@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,11 +30,16 @@ class Control:
     history: Any = None
 
 
+@runtime_checkable
 class StepSizeController(Protocol):
     """Decides accept or reject and the next dt from a ``Step``."""
 
     def start(self, stepper: Stepper, t: Tensor, y: State, span: Tensor, reuse: Any) -> Control:
-        """The first proposal. ``span`` (batch,) is the signed time left; raises ValueError for a stepper it cannot control."""
+        """The first proposal; ``span`` (batch,) is the signed time ahead.
+
+        Raises:
+            ValueError: this controller cannot control that stepper.
+        """
         ...
 
     def __call__(self, step: Step, y: State, dt: Tensor, control: Control) -> Control:
@@ -56,8 +61,7 @@ class FixedStep:
         values = torch.as_tensor(dt)
         if values.dim() > 1 or not bool(torch.isfinite(values).all()) or not bool((values > 0).all()):
             raise ValueError(
-                f"Expected dt > 0, a float or of shape (batch,), got {dt}. "
-                "To integrate backwards, give decreasing ts."
+                f"Expected dt > 0, a float or of shape (batch,), got {dt}. To integrate backwards, give decreasing ts."
             )
         self.dt = dt
 

@@ -72,8 +72,8 @@ class PIDController:
         order = error_order(stepper)
         if order is None:
             raise ValueError(
-                f"{type(stepper).__name__} has no error estimate (it declares no error_order), so its steps cannot be "
-                "controlled adaptively. Use FixedStep(dt), or StepDoubling(stepper), which gives any stepper an estimate."
+                f"{type(stepper).__name__} declares no error_order: without an error estimate its steps cannot be "
+                "controlled adaptively. Use FixedStep(dt), or StepDoubling(stepper), which estimates any stepper's error."
             )
         if self.dt0 is not None:
             length = torch.full_like(t, self.dt0)
@@ -93,7 +93,8 @@ class PIDController:
         """
         if step.error is None:
             raise ValueError(
-                "The stepper declares an error_order but its Step has error=None. Use FixedStep(dt) or StepDoubling(stepper)."
+                "The stepper declares an error_order but its Step has error=None. "
+                "Use FixedStep(dt) or StepDoubling(stepper)."
             )
         before, before_that, order = control.history
         ratio = self.ratio(step, y).to(dt.dtype)
@@ -121,7 +122,7 @@ class PIDController:
 
     @torch.no_grad()
     def _first_length(self, stepper: Any, order: int, t: Tensor, y: State, span: Tensor, reuse: Any) -> Tensor:
-        """Hairer, Norsett, Wanner II.4: the length over which an explicit Euler step changes its slope by the tolerance."""
+        """Hairer, Norsett, Wanner II.4: over this length an explicit Euler step changes its slope by the tolerance."""
         slope = stepper.slope(t, y, reuse)
         scaled = map_state(lambda f, u: f / (self.atol + self.rtol * u.abs()), slope, y)
         d0 = self.norm(map_state(lambda u: u / (self.atol + self.rtol * u.abs()), y)).to(t.dtype)
@@ -132,7 +133,10 @@ class PIDController:
         signed = h0 * torch.sign(span)
         ahead = map_state(lambda u, f: u + broadcast(signed, u) * f, y, slope)
         change = map_state(
-            lambda f1, f, u: (f1 - f) / (self.atol + self.rtol * u.abs()), stepper.slope(t + signed, ahead, None), slope, y
+            lambda f1, f, u: (f1 - f) / (self.atol + self.rtol * u.abs()),
+            stepper.slope(t + signed, ahead, None),
+            slope,
+            y,
         )
         d2 = self.norm(change).to(t.dtype) / h0.clamp(min=torch.finfo(t.dtype).tiny)
         largest = torch.maximum(d1, d2)
@@ -143,4 +147,3 @@ class PIDController:
         )
         finite = torch.isfinite(h1) & torch.isfinite(d0)
         return torch.where(finite, torch.minimum(100 * h0, h1), torch.full_like(t, 1e-6))
-

@@ -29,6 +29,7 @@ class RungeKutta(nn.Module):
         self.tableau = tableau
         self.order = tableau.order
         self.error_order = tableau.error_order
+        self.dense_order = tableau.dense_order
 
     def start(self, t: Float[Tensor, " batch"], y: State) -> State | None:
         """The slope at (t, y), where the method's last stage gives it to the next step; else None."""
@@ -88,14 +89,21 @@ class _Polynomial:
         self.coefficients, self.y, self.dt, self.slopes = rows, y, dt, slopes
 
     def __call__(self, theta: Tensor, rows: Tensor) -> State:
-        powers = torch.stack([theta ** (k + 1) for k in range(len(self.coefficients[0]))])
-        weights = torch.tensor(self.coefficients, dtype=theta.dtype, device=theta.device) @ powers * self.dt[rows]
+        weights = [_horner(row, theta) * self.dt[rows] for row in self.coefficients]
 
         def leaf(start: Tensor, *parts: Tensor) -> Tensor:
             terms = (broadcast(weight, part) * part[rows] for weight, part in zip(weights, parts))
             return start[rows] + sum(terms)
 
         return map_state(leaf, self.y, *self.slopes)
+
+
+def _horner(coefficients: tuple[float, ...], theta: Tensor) -> Tensor:
+    """c_1 theta + c_2 theta^2 + ...; element by element, so that batching changes no bit."""
+    total = torch.zeros_like(theta)
+    for coefficient in reversed(coefficients):
+        total = (total + coefficient) * theta
+    return total
 
 
 def _checked(slope: State, y: State) -> State:

@@ -85,13 +85,11 @@ class _Loop:
     rejected: Tensor
     evaluations: Tensor
     outputs: _Outputs
+    dense: bool  # outputs are interpolated; otherwise the steps land on them
     kept: list[tuple[Tensor, Tensor, State, Tensor, Tensor]] | None
-    dense: bool = True
 
     @classmethod
-    def begin(
-        cls, stepper: Stepper, y0: State, ts: Tensor, controller: StepSizeController, keep_steps: bool
-    ) -> _Loop:
+    def begin(cls, stepper: Stepper, y0: State, ts: Tensor, controller: StepSizeController, keep_steps: bool) -> _Loop:
         t, span = ts[:, 0], ts[:, -1] - ts[:, 0]
         start = getattr(stepper, "start", None)
         reuse = None if start is None else start(t, y0)
@@ -113,6 +111,7 @@ class _Loop:
             rejected=counts.clone(),
             evaluations=counts.clone() + (reuse is not None),
             outputs=outputs,
+            dense=getattr(stepper, "dense_order", None) is not None,
             kept=[] if keep_steps else None,
         )
 
@@ -124,12 +123,6 @@ class _Loop:
                 return
         dt, target, lands = self._choose_step()
         step = self._attempt(dt)
-        if self.dense and step.dense is None:
-            self.dense = False  # known only now: shorten this step to land, if it would have jumped an output time
-            if bool((self._choose_step()[0] != dt).any()):
-                self.evaluations += step.evaluations * self.active
-                dt, target, lands = self._choose_step()
-                step = self._attempt(dt)
         control = self.controller(step, self.y, dt, self.control)
         accept = self.active & control.accept
         self._record(step, dt, control)
@@ -181,7 +174,8 @@ class _Loop:
         if len(rows):
             theta = ((self.ts[rows, times] - self.t[rows]) / dt[rows]).clamp(0, 1)
             at_end = self.ts[rows, times] == t_next[rows]
-            assert step.dense is not None
+            if step.dense is None:
+                raise ValueError(f"{type(self.stepper).__name__} declares a dense_order but its Step has dense=None.")
             inside = step.dense(theta, rows)
             self.outputs.add(rows, times, where(at_end, select(step.y, rows), inside))
         self.index = self.index + reached.sum(dim=1)
@@ -203,9 +197,13 @@ class _Loop:
         proposed = torch.where(cut, self.control.dt, control.dt)
         self.control = Control(dt=proposed, accept=control.accept, ratio=control.ratio, history=control.history)
         self._stop(self.active & (self.index >= self.ts.shape[1]), Status.SUCCESS)
-        resolution = 4 * torch.finfo(self.t.dtype).eps * self.t.abs()
-        tiny = torch.finfo(self.t.dtype).tiny
-        self._stop(self.active & ~accept & (proposed.abs() <= resolution.clamp(min=tiny)), Status.STEP_UNDERFLOW)
+        self._stop(self.active & ~accept & (proposed.abs() <= self._resolution()), Status.STEP_UNDERFLOW)
+
+    def _resolution(self) -> Tensor:
+        """The shortest step that still means something: t + dt must differ from t, also when t starts at zero."""
+        eps = torch.finfo(self.t.dtype).eps
+        span = (self.ts[:, -1] - self.ts[:, 0]).abs()
+        return torch.maximum(4 * eps * self.t.abs(), eps**2 * span)
 
     def _stop(self, which: Tensor, status: Status) -> None:
         self.status = torch.where(which, int(status), self.status)
@@ -242,7 +240,7 @@ class _Outputs:
 
     def gather(self, like: State, shape: torch.Size) -> State:
         """The states (batch, time, ...), NaN where nothing was stored."""
-        if all(len(rows) == shape[0] and bool((times == k).all()) for k, (rows, times) in enumerate(zip(self.rows, self.times))) and len(self.rows) == shape[1]:
+        if self._in_step(shape):
             return map_state(lambda *parts: torch.stack(parts, dim=1), *self.states)
         index = torch.cat(self.rows), torch.cat(self.times)
 
@@ -253,6 +251,11 @@ class _Outputs:
 
         return map_state(scatter, like, *self.states)
 
+    def _in_step(self, shape: torch.Size) -> bool:
+        """Whether every entry holds all samples at the next output time."""
+        whole = len(self.rows) == shape[1] and all(len(rows) == shape[0] for rows in self.rows)
+        return whole and all(bool((times == k).all()) for k, times in enumerate(self.times))
+
 
 def _output_times(ts: Tensor, batch: int, device: torch.device) -> Tensor:
     """The output times as (batch, time), checked."""
@@ -260,7 +263,9 @@ def _output_times(ts: Tensor, batch: int, device: torch.device) -> Tensor:
     if not ts.is_floating_point():
         ts = ts.to(torch.get_default_dtype())
     if ts.dim() not in (1, 2) or ts.shape[-1] < 1 or (ts.dim() == 2 and ts.shape[0] != batch):
-        raise ValueError(f"Expected ts of shape (time,) or ({batch}, time) for y0 of batch {batch}, got {tuple(ts.shape)}.")
+        raise ValueError(
+            f"Expected ts of shape (time,) or ({batch}, time) for y0 of batch {batch}, got {tuple(ts.shape)}."
+        )
     ts = ts.expand(batch, -1) if ts.dim() == 1 else ts
     if not bool(torch.isfinite(ts).all()):
         raise ValueError("Expected finite ts, got NaN or infinity.")

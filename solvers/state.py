@@ -22,7 +22,7 @@ def map_state(function: Callable[..., Any], *states: State) -> State:
     return pytree.tree_map(function, *states)
 
 
-def leaves(state: State) -> list[Tensor]:
+def leaves(state: State) -> list[Any]:
     """The tensors of a state, in a fixed order."""
     return pytree.tree_leaves(state)
 
@@ -38,7 +38,9 @@ def batch_of(state: State, name: str = "y0") -> int:
         raise ValueError(f"Expected {name} to hold at least one tensor, got {state!r}.")
     for leaf in found:
         if not isinstance(leaf, Tensor):
-            raise ValueError(f"Expected {name} to hold tensors, got {type(leaf).__name__}. Convert it: torch.as_tensor.")
+            raise ValueError(
+                f"Expected {name} to hold tensors, got {type(leaf).__name__}. Convert it: torch.as_tensor."
+            )
         if leaf.dim() == 0:
             raise ValueError(f"Expected {name} of shape (batch, ...), got a scalar. Add the batch axis: {name}[None].")
     sizes = {leaf.shape[0] for leaf in found}

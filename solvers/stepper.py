@@ -16,6 +16,7 @@ from torch import Tensor
 from .state import State
 
 
+@runtime_checkable
 class Interpolant(Protocol):
     """Dense output of one step."""
 
@@ -35,7 +36,7 @@ class Step:
             call as a fourth argument, and keeps the old one for the samples whose step was rejected.
         dense: the step's interpolant, None where the stepper has none (then the loop lands on every output time).
         evaluations: evaluations of the vector field or network that the step spent, for each sample.
-        stiffness: estimate (batch,) of the modulus of the Jacobian's dominant eigenvalue, None where the stages give none.
+        stiffness: estimate (batch,) of the modulus of the Jacobian's dominant eigenvalue; None where there is none.
     """
 
     y: State
@@ -54,6 +55,7 @@ class Stepper(Protocol):
 
     - ``order``: order of the global error in dt, None or absent for a learned stepper;
     - ``error_order``: power of dt with which ``Step.error`` shrinks, None or absent when there is no estimate;
+    - ``dense_order``: order of ``Step.dense``, None or absent without dense output;
     - ``start(t, y)``: what the first step may reuse. A stepper with ``start`` is called ``stepper(t, dt, y, reuse)``;
     - ``slope(t, y, reuse)``: the time derivative at (t, y), which the first step size is chosen from.
     """

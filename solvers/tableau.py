@@ -20,7 +20,8 @@ class ButcherTableau:
         b: weights of the solution.
         b_error: weights of the error estimate (``b`` minus the embedded weights), empty without one.
         error_order: power of dt with which that estimate shrinks.
-        interpolant: row i holds the coefficients of theta, theta^2, ... of stage i in the dense output, empty without one.
+        interpolant: row i holds the coefficients of theta, theta^2, ... of stage i in the dense output, empty without.
+        dense_order: order of that interpolant.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ButcherTableau:
     b_error: tuple[float, ...] = ()
     error_order: int | None = None
     interpolant: tuple[tuple[float, ...], ...] = ()
+    dense_order: int | None = None
 
     @property
     def first_same_as_last(self) -> bool:
@@ -75,6 +77,7 @@ TSIT5 = ButcherTableau(
         (0.0, -27.896526289197286, 65.09189467479366, -34.87065786149661),
         (0.0, 1.5, -4.0, 2.5),
     ),
+    dense_order=4,
 )
 
 # The classical fourth-order method (W. Kutta, 1901).

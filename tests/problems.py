@@ -1,0 +1,86 @@
+"""Closed-form problems, and the one list of all steppers that every sweep goes over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sciml.solvers import RK4, SSPRK3, TSIT5, RungeKutta, StepDoubling, Stepper
+
+VectorField = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An initial value problem with its solution.
+
+    Attributes:
+        field: the vector field, for states (batch, dimension).
+        exact: the state at times t (batch,), as a function of t and y0 at time 0.
+        y0: (batch, dimension), float64 or complex128.
+        end: final time.
+    """
+
+    name: str
+    field: VectorField
+    exact: Callable[[Tensor, Tensor], Tensor]
+    y0: Tensor
+    end: float
+
+
+def _rotation(t: Tensor, y0: Tensor) -> Tensor:
+    cos, sin = torch.cos(t)[..., None], torch.sin(t)[..., None]
+    return torch.cat([y0[..., :1] * cos + y0[..., 1:] * sin, y0[..., 1:] * cos - y0[..., :1] * sin], dim=-1)
+
+
+ROTATION = Problem(
+    name="rotation",
+    field=lambda t, y: torch.stack([y[:, 1], -y[:, 0]], dim=1),
+    exact=_rotation,
+    y0=torch.tensor([[1.0, 0.0], [0.3, -2.0], [0.0, 0.7]], dtype=torch.float64),
+    end=3.0,
+)
+# Each sample grows at its own time-dependent rate: non-autonomous, and clocks must not be mixed up.
+MODULATED = Problem(
+    name="modulated",
+    field=lambda t, y: y * torch.cos(t)[:, None],
+    exact=lambda t, y0: y0 * torch.exp(torch.sin(t))[..., None],
+    y0=torch.tensor([[1.0, 2.0], [-0.5, 1.0], [0.1, 0.0]], dtype=torch.float64),
+    end=3.0,
+)
+LOGISTIC = Problem(
+    name="logistic",
+    field=lambda t, y: y * (1 - y),
+    exact=lambda t, y0: y0 / (y0 + (1 - y0) * torch.exp(-t)[..., None]),
+    y0=torch.tensor([[0.1], [0.5], [1.7]], dtype=torch.float64),
+    end=3.0,
+)
+COMPLEX = Problem(
+    name="complex",
+    field=lambda t, y: 1j * y,
+    exact=lambda t, y0: y0 * torch.exp(1j * t)[..., None],
+    y0=torch.tensor([[1.0 + 0j], [0.3 - 1j]], dtype=torch.complex128),
+    end=3.0,
+)
+PROBLEMS = (ROTATION, MODULATED, LOGISTIC, COMPLEX)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stepper over any vector field; its declared order is read off the stepper."""
+
+    name: str
+    build: Callable[[VectorField], Stepper]
+
+
+STEPPERS = (
+    Case("RK4", lambda field: RungeKutta(field, RK4)),
+    Case("SSPRK3", lambda field: RungeKutta(field, SSPRK3)),
+    Case("Tsit5", lambda field: RungeKutta(field, TSIT5)),
+    Case("StepDoubling(RK4)", lambda field: StepDoubling(RungeKutta(field, RK4))),
+    Case("StepDoubling(SSPRK3)", lambda field: StepDoubling(RungeKutta(field, SSPRK3))),
+)
+ADAPTIVE = tuple(case for case in STEPPERS if getattr(case.build(lambda t, y: y), "error_order", None) is not None)

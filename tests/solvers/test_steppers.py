@@ -1,0 +1,123 @@
+"""Theorems that hold for every stepper of tests/problems.py."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from sciml.solvers import FixedStep, PIDController, solve
+from tests.problems import ADAPTIVE, COMPLEX, MODULATED, PROBLEMS, ROTATION, STEPPERS, Case, Problem
+
+stepper_sweep = pytest.mark.parametrize("case", STEPPERS, ids=lambda case: case.name)
+adaptive_sweep = pytest.mark.parametrize("case", ADAPTIVE, ids=lambda case: case.name)
+problem_sweep = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+
+
+def span(problem: Problem, outputs: int = 2) -> Tensor:
+    return torch.linspace(0, problem.end, outputs, dtype=torch.float64)
+
+
+def exact(problem: Problem, ts: Tensor) -> Tensor:
+    """The solution at ts (time,), (batch, time, dimension)."""
+    return torch.stack([problem.exact(t.expand(len(problem.y0)), problem.y0) for t in ts], dim=1)
+
+
+def error_at_end(case: Case, problem: Problem, steps: int) -> float:
+    ts = span(problem)
+    ys = solve(case.build(problem.field), problem.y0, ts, FixedStep(problem.end / steps)).ys
+    return float((ys - exact(problem, ts))[:, -1].abs().max())
+
+
+@stepper_sweep
+@problem_sweep
+def test_measured_order_is_the_declared_one(case: Case, problem: Problem) -> None:
+    coarse, fine = (16, 32) if case.build(problem.field).order >= 5 else (32, 64)
+    slope = torch.log2(torch.tensor(error_at_end(case, problem, coarse) / error_at_end(case, problem, fine)))
+    # Where the leading coefficient happens to vanish the slope is higher, never lower.
+    assert case.build(problem.field).order - 0.35 < slope < case.build(problem.field).order + 1.6
+
+
+@adaptive_sweep
+@problem_sweep
+def test_error_estimate_shrinks_with_its_declared_order(case: Case, problem: Problem) -> None:
+    stepper = case.build(problem.field)
+    t = torch.full((len(problem.y0),), 0.3, dtype=torch.float64)
+    sizes = [float(stepper(t, torch.full_like(t, dt), problem.y0).error.abs().max()) for dt in (0.1, 0.05)]
+    assert torch.log2(torch.tensor(sizes[0] / sizes[1])) > stepper.error_order - 0.4
+
+
+@adaptive_sweep
+@problem_sweep
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-7])
+def test_adaptive_solve_meets_the_tolerance(case: Case, problem: Problem, tolerance: float) -> None:
+    ts = span(problem, 11)
+    solution = solve(case.build(problem.field), problem.y0, ts, PIDController(rtol=tolerance, atol=tolerance))
+    # Each step may err by tolerance (1 + |y|), and these problems hardly amplify it.
+    allowed = tolerance * (1 + float(solution.ys.abs().max())) * int(solution.statistics.accepted.max())
+    assert float((solution.ys - exact(problem, ts)).abs().max()) < 0.5 * allowed
+    assert bool((solution.statistics.status == 0).all())
+
+
+@stepper_sweep
+def test_batching_changes_no_bit_of_a_sample(case: Case) -> None:
+    controller = PIDController(rtol=1e-5, atol=1e-7) if case in ADAPTIVE else FixedStep(0.07)
+    stepper, ts = case.build(MODULATED.field), span(MODULATED, 5)
+    together = solve(stepper, MODULATED.y0, ts, controller)
+    for i in range(len(MODULATED.y0)):
+        alone = solve(stepper, MODULATED.y0[i : i + 1], ts, controller)
+        assert torch.equal(together.ys[i : i + 1], alone.ys)
+        assert int(together.statistics.accepted[i]) == int(alone.statistics.accepted[0])
+        assert int(together.statistics.evaluations[i]) == int(alone.statistics.evaluations[0])
+
+
+@stepper_sweep
+def test_backwards_in_time_undoes_forwards(case: Case) -> None:
+    controller = PIDController(rtol=1e-9, atol=1e-9) if case in ADAPTIVE else FixedStep(0.005)
+    stepper, ts = case.build(MODULATED.field), span(MODULATED)
+    there = solve(stepper, MODULATED.y0, ts, controller).ys[:, -1]
+    back = solve(stepper, there, ts.flip(0), controller).ys[:, -1]
+    torch.testing.assert_close(back, MODULATED.y0, rtol=1e-6, atol=1e-6)
+
+
+@stepper_sweep
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dtypes_of_state_and_time_are_kept_apart(case: Case, dtype: torch.dtype) -> None:
+    solution = solve(case.build(ROTATION.field), ROTATION.y0.to(dtype), span(ROTATION, 3), FixedStep(0.1))
+    assert solution.ys.dtype == dtype
+    assert solution.ts.dtype == torch.float64
+
+
+@stepper_sweep
+def test_gradient_against_finite_differences(case: Case) -> None:
+    ts = torch.linspace(0, 1, 3, dtype=torch.float64)
+
+    def end(y0: Tensor, rate: Tensor) -> Tensor:
+        return solve(case.build(lambda t, y: rate * y * torch.cos(t)[:, None]), y0, ts, FixedStep(0.25)).ys
+
+    rate = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(end, (MODULATED.y0.clone().requires_grad_(), rate))
+
+
+@adaptive_sweep
+def test_gradient_through_adaptive_steps(case: Case) -> None:
+    """d y(T) / d y0 of a linear problem is y(T) / y0, to the solver's tolerance."""
+    y0 = MODULATED.y0[:2].clone().requires_grad_()
+    ys = solve(case.build(MODULATED.field), y0, span(MODULATED), PIDController(rtol=1e-8, atol=1e-8)).ys[:, -1]
+    (gradient,) = torch.autograd.grad(ys.sum(), y0)
+    torch.testing.assert_close(gradient, (ys / y0).detach(), rtol=1e-6, atol=0)
+
+
+def test_states_may_be_structures() -> None:
+    def field(t: Tensor, y: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"position": y["velocity"], "velocity": -y["position"]}
+
+    y0 = {"position": torch.ones(2, 1, dtype=torch.float64), "velocity": torch.zeros(2, 1, dtype=torch.float64)}
+    for case in STEPPERS:
+        ys = solve(case.build(field), y0, torch.linspace(0, 1, 5, dtype=torch.float64), FixedStep(0.01)).ys
+        torch.testing.assert_close(
+            ys["position"][:, -1], torch.cos(torch.ones(2, 1, dtype=torch.float64)), rtol=0, atol=1e-6
+        )
+
+
+def test_complex_states_keep_their_modulus() -> None:
+    ys = solve(STEPPERS[0].build(COMPLEX.field), COMPLEX.y0, span(COMPLEX, 4), FixedStep(0.01)).ys
+    torch.testing.assert_close(ys.abs()[:, -1], COMPLEX.y0.abs(), rtol=1e-8, atol=0)
