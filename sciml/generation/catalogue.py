@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 
 from sciml.generation.families.euler_1d import EULER_1D_RIEMANN
+from sciml.generation.families.euler_2d import EULER_2D_KH, EULER_2D_RIEMANN, EULER_2D_SHEAR
 from sciml.generation.family import Family
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (EULER_1D_RIEMANN,)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (EULER_1D_RIEMANN, EULER_2D_RIEMANN, EULER_2D_KH, EULER_2D_SHEAR)
+}
 
 
 def family_named(name: str) -> Family:

@@ -68,14 +68,15 @@ def on_cluster(recipe: Recipe, indices: Sequence[int], address: str) -> Iterator
         client = Client(address, set_as_default=False, timeout=20)
     except (OSError, ValueError) as error:
         raise GenerationError(
-            f"No dask scheduler answers at {address} ({type(error).__name__}). Start one with `dask scheduler`, workers "
-            "with `dask worker ADDRESS`, or leave dask_address out to run on this machine."
+            f"No dask scheduler answers at {address} ({type(error).__name__}). Start one with `dask scheduler`, "
+            "workers with `dask worker ADDRESS`, or leave dask_address out to run on this machine."
         ) from None
     try:
         yield from _gathered(client, recipe, indices)
     except KilledWorker:
         raise GenerationError(
-            "The cluster's workers were killed again and again, most likely for lack of memory. Use a smaller shard_size."
+            "The cluster's workers were killed again and again, most likely for lack of memory. "
+            "Use a smaller shard_size."
         ) from None
     finally:
         client.close()
@@ -110,7 +111,7 @@ def _gathered(client: Any, recipe: Recipe, indices: Sequence[int]) -> Iterator[S
 
 
 def _begin_worker() -> None:
-    """Die with the parent: at once and silently on Ctrl-C, and when it was killed (a pool alone would wait for ever)."""
+    """Die with the parent: silently on Ctrl-C, and when it was killed (a pool alone would wait for ever)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:

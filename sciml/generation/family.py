@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sciml.datasets.channel import Channel
 from sciml.generation.grid import Domain, Grid
-from sciml.solvers.controller import StepSizeController
+from sciml.solvers.state import all_finite
 from sciml.solvers.stepper import Stepper
 
 
@@ -85,14 +85,13 @@ class Scheme:
     """How a batch is stepped.
 
     Attributes:
-        stepper: the solver.
-        controller: its step lengths.
+        stepper: the solver. A frame is one step of it: it takes as many substeps as it needs. Its equation does not
+            depend on time.
         y0: the stepper's initial state, (batch, channel, *space).
         observe: the family's dynamic channels on the stored grid, from a state and the restriction to that grid.
     """
 
     stepper: Stepper
-    controller: StepSizeController
     y0: Tensor
     observe: Callable[[Tensor, Restriction], Tensor] = as_it_is
 
@@ -103,7 +102,8 @@ class Invariant:
 
     Attributes:
         name: such as "mass".
-        density: maps the dynamic channels and the parameters (batch,) to the density whose mean over space obeys the law.
+        density: maps the dynamic channels and the parameters (batch,) to the density whose mean over space obeys
+            the law.
         law: "conserved", or "decaying" (never grows).
         tolerance: largest violation that counts as kept, relative to the mean modulus of the density; float32 storage
             alone costs about 1e-6.
@@ -140,6 +140,7 @@ class Family:
         shard_size: default trajectories that are stepped as one batch and written as one shard.
         supersample: the solver's grid is finer than the stored one by this factor.
         recorded: names and units of what ``sample`` records.
+        is_valid: which states (batch, channel, *space) may be stored, (batch,); finite ones by default.
         invariants: laws that the trajectories must keep.
         version: raised whenever the same recipe gives other bytes.
     """
@@ -161,6 +162,7 @@ class Family:
     shard_size: int = 8
     supersample: int = 1
     recorded: Mapping[str, str] = field(default_factory=dict)
+    is_valid: Callable[[Tensor], Tensor] = all_finite
     invariants: tuple[Invariant, ...] = ()
     version: int = 1
 

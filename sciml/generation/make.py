@@ -94,7 +94,9 @@ def is_made(recipe: Recipe, out: str | Path, *, overwrite: bool = False) -> bool
         return True
     if overwrite and out.is_file():
         return False
-    what = "is not a generated dataset" if found is None else f"was made by another recipe ({differences(found, recipe)})"
+    what = (
+        "is not a generated dataset" if found is None else f"was made by another recipe ({differences(found, recipe)})"
+    )
     raise GenerationError(f"{out} {what}. Choose another file, or overwrite it.")
 
 

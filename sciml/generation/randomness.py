@@ -17,7 +17,9 @@ _INITIAL_STATE = 0
 
 def trajectory_generator(seed: int, trajectory: int) -> torch.Generator:
     """The generator, on the CPU, that a trajectory's initial state is drawn with."""
-    return torch.Generator().manual_seed(int(_sequence(seed, trajectory, _INITIAL_STATE).generate_state(1, np.uint64)[0] >> 1))
+    return torch.Generator().manual_seed(
+        int(_sequence(seed, trajectory, _INITIAL_STATE).generate_state(1, np.uint64)[0] >> 1)
+    )
 
 
 def draw(seed: int, trajectory: int, name: str, bounds: tuple[float, float], *, log: bool) -> float:

@@ -67,7 +67,7 @@ class Recipe:
         resolved(self, "dt", _positive("dt", self.dt or family.dt))
         resolved(self, "parameters", _resolved_parameters(family, self.parameters))
         resolved(self, "splits", _resolved_splits(self.splits, self.trajectories))
-        if self.dtype not in DTYPES:
+        if self.dtype not in list(DTYPES):
             raise ValueError(f"Expected dtype to be one of {', '.join(DTYPES)}, got {self.dtype!r}.")
         _check_device(self.device)
 
@@ -137,6 +137,8 @@ class Recipe:
 
 def _resolved_parameters(family: Family, given: Mapping[str, Any]) -> dict[str, Value]:
     known = {parameter.name: parameter for parameter in family.parameters}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"Expected parameters to be a mapping of names to values, got {given!r}.")
     for name in given:
         if name not in known:
             raise ValueError(f"Expected parameters of {family.name}: {', '.join(known)}; got {name!r}.")
@@ -151,20 +153,22 @@ def _value(parameter: Parameter, given: Any) -> Value:
         raise ValueError(f"Expected {parameter.name} to be a number or a (low, high) pair, got {given!r}.")
     values = [float(number) for number in numbers]
     if len(values) not in (1, 2) or not all(map(math.isfinite, values)) or values != sorted(values):
-        raise ValueError(f"Expected {parameter.name} to be a finite number or (low, high) with low <= high, got {given!r}.")
+        raise ValueError(
+            f"Expected {parameter.name} to be a finite number or (low, high) with low <= high, got {given!r}."
+        )
     if (parameter.positive or (parameter.log and len(values) == 2)) and values[0] <= 0:
         raise ValueError(f"Expected {parameter.name} > 0 ({parameter.meaning}), got {given!r}.")
     return values[0] if len(values) == 1 else (values[0], values[1])
 
 
-def _resolved_splits(given: Sequence[int], trajectories: int) -> tuple[int, ...]:
+def _resolved_splits(given: Any, trajectories: int) -> tuple[int, ...]:
     if not given:
         held_out = 0 if trajectories < 3 else max(1, trajectories // 10)
         return trajectories - 2 * held_out, held_out, held_out
-    counts = tuple(_whole("splits", count, 0) for count in given)
+    counts = tuple(_whole("splits", count, 0) for count in given) if isinstance(given, (list, tuple)) else ()
     if len(counts) != len(SPLITS) or sum(counts) > trajectories:
         raise ValueError(
-            f"Expected splits to be the three counts {SPLITS}, together at most {trajectories}, got {tuple(given)}."
+            f"Expected splits to be the three counts {SPLITS}, together at most {trajectories}, got {given}."
         )
     return counts
 

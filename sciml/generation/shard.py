@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +15,9 @@ from sciml.generation.family import Batch, Initial, Scheme
 from sciml.generation.randomness import trajectory_generator
 from sciml.generation.recipe import DTYPES, Recipe
 from sciml.generation.verification import violations
+from sciml.solvers.controller import FixedStep
 from sciml.solvers.solve import solve
+from sciml.solvers.state import all_finite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +62,7 @@ def _make_shard(recipe: Recipe, index: int) -> Shard:
         for member, own in zip(members, parameters)
     ]
     batch = _batch(recipe, starts, parameters)
-    u = _roll_out(recipe, recipe.family.scheme(grid, batch, recipe.dt), parameters, members)
+    u = _roll_out(recipe, recipe.family.scheme(grid, batch, recipe.dt), members)
     static = None if batch.static is None else _restricted(recipe, batch.static).cpu().numpy()
     trajectories = tuple(
         Trajectory(
@@ -91,18 +92,21 @@ def _side_by_side(parameters: list[dict[str, float]], dtype: torch.dtype, device
     return {name: torch.tensor([own[name] for own in parameters], dtype=dtype, device=device) for name in parameters[0]}
 
 
-def _roll_out(recipe: Recipe, scheme: Scheme, parameters: list[dict[str, float]], members: range) -> Tensor:
+def _roll_out(recipe: Recipe, scheme: Scheme, members: range) -> Tensor:
     """Every frame at the stored resolution, (trajectory, time, channel, *space) on the CPU.
 
-    Frame by frame, so that no more than one state of the finer grid is kept.
+    Frame by frame, so that no more than one state of the finer grid is kept, each with a clock of its own, so that all
+    steps are of one length to the last bit.
     """
-    ts = torch.from_numpy(recipe.times).to(recipe.device)
+    frame, controller = torch.tensor([0.0, recipe.dt], dtype=torch.float64, device=recipe.device), FixedStep(recipe.dt)
     y, frames = scheme.y0, []
     for k in range(recipe.frames):
         if k > 0:
-            y = solve(scheme.stepper, y, ts[k - 1 : k + 1], scheme.controller, throw=False).ys[:, -1]
+            y = solve(scheme.stepper, y, frame, controller).ys[:, -1]
         frames.append(scheme.observe(y, partial(_restricted, recipe)).cpu())
-        _check_finite(recipe, frames[-1], float(ts[k]), parameters, members)
+        valid = recipe.family.is_valid(frames[-1]) & all_finite(y).cpu()
+        if not bool(valid.all()):
+            raise _broken(recipe, members[int((~valid).nonzero()[0])], k)
     return torch.stack(frames, dim=1)
 
 
@@ -110,16 +114,10 @@ def _restricted(recipe: Recipe, field: Tensor) -> Tensor:
     return recipe.family.restrict(field, recipe.supersample, recipe.family.domain.dimensions)
 
 
-def _check_finite(
-    recipe: Recipe, frame: Tensor, t: float, parameters: list[dict[str, float]], members: range
-) -> None:
-    finite = np.isfinite(frame.flatten(start_dim=1).numpy()).all(axis=1)
-    if finite.all():
-        return
-    k = int(np.flatnonzero(~finite)[0])
-    own = ", ".join(f"{name} = {value:.6g}" for name, value in parameters[k].items())
-    raise GenerationError(
-        f"Trajectory {members[k]} of {recipe.family.name} ({own}; seed {recipe.seed}) is not finite at t = {t:.6g}: the "
-        f"solver broke down between frames. Refine its grid (supersample={2 * recipe.supersample}), or narrow the "
-        "parameters away from these. Nothing of this shard was written."
+def _broken(recipe: Recipe, member: int, frame: int) -> GenerationError:
+    own = ", ".join(f"{name} = {value:.6g}" for name, value in recipe.parameters_of(member).items())
+    return GenerationError(
+        f"Trajectory {member} of {recipe.family.name} ({own}; seed {recipe.seed}) broke down by t = "
+        f"{frame * recipe.dt:.6g}: NaN, infinity, or a value that cannot be. Refine the solver's grid (supersample="
+        f"{2 * recipe.supersample}), or keep the parameters away from these. Nothing of its shard was written."
     )

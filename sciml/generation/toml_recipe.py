@@ -1,13 +1,13 @@
 """A recipe as a TOML file.
 
-    family = "navier-stokes-2d"
-    trajectories = 88
-    size = 64
-    splits = [64, 8, 16]
+family = "navier-stokes-2d"
+trajectories = 88
+size = 64
+splits = [64, 8, 16]
 
-    [parameters]
-    viscosity = 1e-3            # the same for all
-    amplitude = [0.5, 2.0]      # each trajectory draws its own
+[parameters]
+viscosity = 1e-3            # the same for all
+amplitude = [0.5, 2.0]      # each trajectory draws its own
 """
 
 from __future__ import annotations

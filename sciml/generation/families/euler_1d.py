@@ -11,6 +11,7 @@ from sciml.generation.families.gas import gas_scheme
 from sciml.generation.family import Family, Initial, Parameter
 from sciml.generation.grid import Domain, Grid
 from sciml.generation.restriction import average
+from sciml.solvers.ideal_gas import is_physical
 
 
 def _sample(generator: torch.Generator, grid: Grid, parameters: Mapping[str, float]) -> Initial:
@@ -42,6 +43,7 @@ EULER_1D_RIEMANN = Family(
     sample=_sample,
     scheme=gas_scheme,
     restrict=average,
+    is_valid=is_physical,
     size=256,
     frames=21,
     dt=0.01,
