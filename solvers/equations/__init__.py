@@ -1,0 +1,1 @@
+"""Differential equations, as steppers or as vector fields for one."""
