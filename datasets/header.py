@@ -146,7 +146,9 @@ def _check_names(header: Header) -> None:
     names += [axis.name for axis in header.axes] + list(header.parameters)
     for name in names:
         if not NAME.fullmatch(name) or name in RESERVED:
-            raise ValueError(f"Expected a name of letters, digits and _, not one of {RESERVED}; got {name!r}. Rename it.")
+            raise ValueError(
+                f"Expected a name of letters, digits and _, not one of {RESERVED}; got {name!r}. Rename it."
+            )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(

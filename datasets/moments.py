@@ -18,6 +18,7 @@ from .errors import DatasetError
 from .statistics import Statistics
 
 BLOCK_BYTES = 1 << 26
+MOMENTS = ("mean", "std", "rms", "mean_delta", "std_delta", "rms_delta")
 
 
 @dataclass
@@ -93,10 +94,31 @@ class TrajectoryMoments:
         self.values.add(values[:, new][:, keep[new]])
         self.deltas.add(deltas[:, keep[1:] & keep[:-1]])
 
-    def merge(self, other: TrajectoryMoments) -> None:
-        """Take in what ``other`` has seen."""
-        self.values.merge(other.values)
-        self.deltas.merge(other.deltas)
+    @classmethod
+    def of(cls, statistics: Statistics) -> TrajectoryMoments:
+        """The moments that gave these statistics; how many differences there were is taken to be ``count``."""
+        moments, count = cls(len(statistics.mean)), statistics.count
+        for part, mean, std in (
+            (moments.values, statistics.mean, statistics.std),
+            (moments.deltas, statistics.mean_delta, statistics.std_delta),
+        ):
+            part.count, part.mean, part.deviation = count, mean, std**2 * max(count - 1, 1)
+        return moments
+
+    def merged(self, other: TrajectoryMoments) -> TrajectoryMoments:
+        """Those of what either has seen."""
+        both = TrajectoryMoments(self.values.channels)
+        for part in (self, other):
+            both.values.merge(part.values)
+            both.deltas.merge(part.deltas)
+        return both
+
+    def pick(self, channels: Sequence[int]) -> TrajectoryMoments:
+        """Those of some channels, in that order."""
+        picked, chosen = TrajectoryMoments(len(channels)), list(channels)
+        for part, whole in ((picked.values, self.values), (picked.deltas, self.deltas)):
+            part.count, part.mean, part.deviation = whole.count, whole.mean[chosen], whole.deviation[chosen]
+        return picked
 
     def result(self) -> Statistics:
         """The statistics of all that was added."""
@@ -123,17 +145,25 @@ def compute_statistics(
     Raises:
         DatasetError: a value that counts is NaN or infinite.
     """
-    chosen = list(training_trajectories(dataset) if trajectories is None else trajectories)
+    chosen = training_trajectories(dataset) if trajectories is None else trajectories
+    return trajectory_moments(dataset, chosen, progress=progress).result()
+
+
+def trajectory_moments(
+    dataset: Dataset, trajectories: Iterable[int], *, progress: Callable[[int, int], None] | None = None
+) -> TrajectoryMoments:
+    """What ``compute_statistics`` is computed from, to be merged with that of other files."""
+    chosen = [int(trajectory) for trajectory in trajectories]
     moments = TrajectoryMoments(len(dataset.channels), box_periods(dataset.kind, dataset.axes, dataset.channels))
     for done, trajectory in enumerate(chosen, 1):
-        _add(moments, dataset, int(trajectory))
-        if not np.isfinite(moments.values.mean).all():
-            name = dataset.channels[int(np.flatnonzero(~np.isfinite(moments.values.mean))[0])].name
-            remedy = "Run `sciml data validate` to see where."
-            raise DatasetError(dataset.path, f"holds NaN or infinity in trajectory {trajectory}.", where=name, remedy=remedy)
+        _add(moments, dataset, trajectory)
+        wrong = np.flatnonzero(~np.isfinite(moments.values.mean))
+        if wrong.size:
+            problem, remedy = f"holds NaN or infinity in trajectory {trajectory}.", "`sciml data validate` says where."
+            raise DatasetError(dataset.path, problem, where=dataset.channels[wrong[0]].name, remedy=remedy)
         if progress:
             progress(done, len(chosen))
-    return moments.result()
+    return moments
 
 
 def training_trajectories(dataset: Dataset) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,36 @@ import numpy as np
 
 from .atomic import replacing
 from .channel import Axis, Channel
-from .dataset import Dataset, Variable
+from .dataset import Dataset
 from .errors import DatasetError
 from .handles import h5_file
 from .hdf5 import H5Array, attribute, dataset, read, resolve
+from .moments import MOMENTS
 from .statistics import Statistics
-from .writer import LAYOUT, MOMENTS, checksum, write_statistics
+from .variable import Selection, Variable
+from .writer import LAYOUT, checksum, write_statistics
 
 OWN_ATTRIBUTES = ("Conventions", "sciml_layout", "sciml_version", "kind", "fields", "axes", "parameters")
+
+
+@dataclass(frozen=True, eq=False)
+class PresentNodes:
+    """An array of particles without the padding of the trajectories that have fewer than others: a ``Source``.
+
+    Attributes:
+        array: the stored array.
+        nodes: particles of each trajectory.
+        axis: where the array has its axis "node".
+    """
+
+    array: H5Array
+    nodes: np.ndarray
+    axis: int
+
+    def __call__(self, trajectory: int, selection: Selection) -> np.ndarray:
+        """The values at ``selection``, of the particles there are."""
+        present = slice(0, int(self.nodes[trajectory]))
+        return self.array(trajectory, (*selection[: self.axis], present, *selection[self.axis + 1 :]))
 
 
 def open_native(path: str | Path) -> Dataset:
@@ -38,18 +60,20 @@ def open_native(path: str | Path) -> Dataset:
     lengths = _column(file, "length").astype(np.int64)
     times = np.asarray(read(dataset(file, "times" if own_times else "time")), dtype=np.float64)
     axes = tuple(_axis(file, name) for name in _names(file, "axes"))
+    nodes = _column(file, "nodes").astype(np.int64) if kind == "particles" else None
+    space = ("node",) if kind == "particles" else tuple(axis.name for axis in axes)
     opened = Dataset(
         path=path,
         layout="native",
-        variables=tuple(_field(path, file, name, kind, axes) for name in _names(file, "fields")),
+        variables=tuple(_field(path, file, name, space, nodes) for name in _names(file, "fields")),
         axes=axes,
         times=times,
         lengths=lengths,
         kind="particles" if kind == "particles" else "grid",
         parameters={name: _column(file, name) for name in _names(file, "parameters")},
         splits=_splits(file),
-        nodes=_column(file, "nodes").astype(np.int64) if kind == "particles" else None,
-        mask=_mask(path, file, kind, axes),
+        nodes=nodes,
+        mask=_mask(path, file, space),
         time_units=str(attribute(file["times" if own_times else "time"], "units", "")),
         attributes=_attributes(file),
     )
@@ -139,9 +163,8 @@ def _axis(file: h5py.File, name: str) -> Axis:
     return Axis(name, _column(file, name).astype(np.float64), units, boundary)
 
 
-def _field(path: Path, file: h5py.File, name: str, kind: str, axes: tuple[Axis, ...]) -> Variable:
+def _field(path: Path, file: h5py.File, name: str, space: tuple[str, ...], nodes: np.ndarray | None) -> Variable:
     item = dataset(file, name)
-    space = ("node",) if kind == "particles" else tuple(axis.name for axis in axes)
     try:
         named = [(str(channel), str(component)) for channel, component in _parsed(file, item, "channels")]
     except (TypeError, ValueError) as error:
@@ -154,14 +177,15 @@ def _field(path: Path, file: h5py.File, name: str, kind: str, axes: tuple[Axis, 
     units = str(attribute(item, "units", ""))
     channels = tuple(Channel(channel, units, name, component, static) for channel, component in named)
     components = ("channel",) if vector else ()
-    frame = (*space, *components) if kind == "particles" else (*components, *space)
-    return Variable(channels, ("sample", *(() if static else ("time",)), *frame), H5Array(path, name))
+    frame = (*components, *space) if nodes is None else (*space, *components)
+    stored = ("sample", *(() if static else ("time",)), *frame)
+    array = H5Array(path, name)
+    return Variable(channels, stored, array if nodes is None else PresentNodes(array, nodes, stored.index("node")))
 
 
-def _mask(path: Path, file: h5py.File, kind: str, axes: tuple[Axis, ...]) -> Variable | None:
+def _mask(path: Path, file: h5py.File, space: tuple[str, ...]) -> Variable | None:
     if "mask" not in file:
         return None
-    space = ("node",) if kind == "particles" else tuple(axis.name for axis in axes)
     lead = ("sample",) if dataset(file, "mask").ndim > len(space) else ()
     return Variable((Channel("mask", static=True),), (*lead, *space), H5Array(path, "mask"))
 
@@ -205,8 +229,8 @@ def _check_shapes(file: h5py.File, opened: Dataset) -> None:
     sizes = {"sample": samples, "time": frames, **{axis.name: len(axis.coordinates) for axis in opened.axes}}
     if opened.kind == "particles":
         sizes["node"] = len(dataset(file, "node"))
-    for variable in (*opened.variables, *([opened.mask] if opened.mask else [])):
-        name = variable.source.name if isinstance(variable.source, H5Array) else ""
+    stored = {variable.channels[0].field: variable for variable in opened.variables}
+    for name, variable in {**stored, **({"mask": opened.mask} if opened.mask else {})}.items():
         expected = tuple(len(variable.channels) if axis == "channel" else sizes[axis] for axis in variable.axes)
         found = dataset(file, name).shape
         if found != expected:

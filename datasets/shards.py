@@ -169,7 +169,9 @@ def _check_complete(spans: list[tuple[int, int, Path]]) -> None:
             problem = f"starts at trajectory {start}, expected {expected}."
             raise DatasetError(shard, problem, remedy="A shard is missing, or two overlap.")
         if _header(shard).to_json() != text:
-            raise DatasetError(shard, f"has another header than {spans[0][2].name}.", remedy="Merge shards of one file.")
+            raise DatasetError(
+                shard, f"has another header than {spans[0][2].name}.", remedy="Merge shards of one file."
+            )
         expected = stop
 
 

@@ -9,9 +9,7 @@ import numpy as np
 FRACTIONS: Mapping[str, float] = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
 
-def assign_splits(
-    count: int, *, fractions: Mapping[str, float] = FRACTIONS, seed: int = 0
-) -> dict[str, np.ndarray]:
+def assign_splits(count: int, *, fractions: Mapping[str, float] = FRACTIONS, seed: int = 0) -> dict[str, np.ndarray]:
     """Trajectories of each split, drawn whole, disjoint and exhaustive; the same for the same count and seed.
 
     Every split gets at least one trajectory while there are enough; the first named gets what is left.

@@ -30,13 +30,12 @@ import numpy as np
 from .atomic import replacing
 from .channel import Channel
 from .header import Header, Trajectory, field_rows
-from .moments import TrajectoryMoments, box_periods
+from .moments import MOMENTS, TrajectoryMoments, box_periods
 from .statistics import Statistics
 
 LAYOUT = "1"
 CHUNK_BYTES = 1 << 16
 LARGE_FRAME_BYTES = 1 << 24
-MOMENTS = ("mean", "std", "rms", "mean_delta", "std_delta", "rms_delta")
 Progress = Callable[[int, int], None]
 
 
@@ -79,7 +78,9 @@ def write_dataset(
     """
     if count is None:
         if not isinstance(trajectories, Sequence):
-            raise ValueError("Expected count with trajectories that have no len(). Give count=..., or use NativeWriter.")
+            raise ValueError(
+                "Expected count with trajectories that have no len(). Give count=..., or use NativeWriter."
+            )
         count = len(trajectories)
     rows = (row_of(header, trajectory) for trajectory in trajectories)
     return write_rows(path, header, rows, count, compression=compression, statistics=statistics, progress=progress)
