@@ -32,6 +32,8 @@ class FNO(nn.Module):
     The complex weights are held as real and imaginary parts, so that safetensors, ``.double()`` and
     ``DistributedDataParallel`` treat them like any parameter. Half-precision Fourier transforms are not generally
     available: the network runs in float32 under autocast. In float64 the package still rounds the spectra to complex64.
+    It undoes the shift of the spectrum by the same shift, which on an odd number of points is not its inverse: along
+    such an axis (the last excepted) a periodic FNO does not commute with translations.
 
     Args:
         channels: of the state, as ``Channel``, name or dict; static ones are inputs only.

@@ -57,8 +57,6 @@ def test_half_precision_keeps_the_scales(dtype: torch.dtype) -> None:
     assert module[0].encode(torch.ones(1, 3, 2, dtype=dtype)).dtype == torch.float32
 
 
-
-
 def test_autocast_leaves_encoding_in_float32() -> None:
     u = torch.randn(2, 3, 4) * 1e3 + 1e5
     expected = fitted().encode(u)
