@@ -71,6 +71,11 @@ def dataset(file: h5py.File, name: str) -> h5py.Dataset:
     return found
 
 
+def has(group: h5py.Group, name: str) -> bool:
+    """Whether the group has a link of that name. ``in`` would also open the file that an external link points to."""
+    return isinstance(group, h5py.Group) and group.id.links.exists(name.encode())
+
+
 def resolve(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset:
     """The object ``name`` of ``file``, following soft links inside the file alone.
 
@@ -109,7 +114,7 @@ def _plain_path(file: h5py.File, name: str) -> str:
 
 def _link_kind(file: h5py.File, group: str, part: str) -> int:
     parent = file[group or "/"]
-    if not isinstance(parent, h5py.Group) or not parent.id.links.exists(part.encode()):
+    if not has(parent, part):
         there = ", ".join(list(parent)[:8]) if isinstance(parent, h5py.Group) else "it is a dataset"
         raise DatasetError(file.filename, f"is missing; found: {there or 'nothing'}.", where=f"{group}/{part}")
     return parent.id.links.get_info(part.encode()).type
