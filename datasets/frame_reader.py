@@ -2,7 +2,7 @@
 
 What ``Dataset.read`` decides at every call (which variable, which axes, is the file safe) is decided once here. Arrays
 stored contiguously are mapped into memory, which reads a window in half the time of ``H5Dread``; others are read by
-h5py from a dataset object that is kept. ``Dataset.read`` stays the reference, and takes over wherever this does not apply.
+h5py from a dataset object that is kept. ``Dataset.read`` stays the reference, and takes over where this does not apply.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 
 from .dataset import Dataset
 from .handles import h5_file
-from .hdf5 import H5Array, dataset as checked
+from .hdf5 import H5Array
+from .hdf5 import dataset as checked
 from .sources import InMemory, Joined
 from .variable import Selection, Variable
 
@@ -151,7 +152,7 @@ def _member(variable: Variable, number: int) -> Variable:
 
 
 def _parts(variables: Sequence[Variable], names: Sequence[str] | None) -> list[Part] | None:
-    """The runs of channels that can be copied as one; None where a variable must be taken apart in a way this cannot."""
+    """The runs of channels that can be copied as one; None where a variable has to be taken apart otherwise."""
     home = {c.name: (variable, i) for variable in variables for i, c in enumerate(variable.channels)}
     picked = [home[name] for name in (home if names is None else names)]
     parts: list[Part] = []

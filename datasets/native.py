@@ -239,6 +239,6 @@ def _check_shapes(file: h5py.File, opened: Dataset) -> None:
     for name, values in columns.items():
         if len(values) != samples:
             raise DatasetError(opened.path, f"has {len(values)} values for {samples} trajectories.", where=name)
-    if samples and not (1 <= opened.lengths.min() and opened.lengths.max() <= frames):
+    if samples and not (opened.lengths.min() >= 1 and opened.lengths.max() <= frames):
         problem = f"holds {opened.lengths.min()} to {opened.lengths.max()} frames, expected 1 to {frames}."
         raise DatasetError(opened.path, problem, where="length")

@@ -21,7 +21,7 @@ from .frame_reader import FrameReader
 from .frames import AllPairs, WholeTrajectory, frame_plan
 from .memory import dataset_from_arrays
 from .open import open_dataset
-from .selection import Place, places_of, require_alike, splits_of
+from .selection import Place, places_of, require_alike
 from .statistics import Statistics
 from .training_statistics import training_statistics
 

@@ -2,7 +2,7 @@
 
 At the root lie the dimensions sample, time and x[, y, z] (for particles: sample, time, node) as dimension scales, one
 variable per field of shape (sample, time[, component], *space) or (sample, time, node[, component]), static fields
-without time, each physical parameter as a (sample,) variable, and ``length``, ``split`` and, where there is one, ``mask``.
+without time, each physical parameter as a (sample,) variable, ``length``, ``split`` and, where there is one, ``mask``.
 The component axis comes before space because that is the order every operator takes: nothing is permuted on reading.
 Groups hold what is not data: /statistics, and /checksums with the CRC-32 of each trajectory of each field.
 
