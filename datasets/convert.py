@@ -14,8 +14,8 @@ import numpy as np
 from .channel import Channel
 from .dataset import Dataset
 from .errors import DatasetError
-from .masks import moves, shared_mask
 from .header import NAME, RESERVED, Header, Trajectory
+from .masks import moves, shared_mask
 from .open import open_dataset
 from .pdebench_writer import write_pdebench
 from .the_well_writer import write_the_well

@@ -63,9 +63,7 @@ def _stored_names(dataset: Dataset) -> dict[str, str]:
 
 def _check(dataset: Dataset) -> None:
     if dataset.kind != "grid":
-        raise ValueError(
-            f"Expected fields on a grid, got particles in {dataset.path}. Convert them to the native layout."
-        )
+        raise ValueError(f"Expected fields on a grid, got particles in {dataset.path}. Use layout='native'.")
     if len(set(dataset.lengths.tolist())) != 1 or dataset.times.ndim != 1:
         raise ValueError("Expected trajectories of one length and one clock. Convert to the native layout instead.")
     if len(dataset.axes) > len(AXES):

@@ -16,6 +16,7 @@ import yaml
 from .atomic import replacing
 from .channel import Channel
 from .dataset import Dataset
+from .masks import shared_mask
 from .moments import MOMENTS, compute_statistics
 from .statistics import Statistics
 from .the_well import ORDERS, SPLITS, SUFFIXES
@@ -66,9 +67,7 @@ class _Counter:
 
 def _check(dataset: Dataset) -> None:
     if dataset.kind != "grid":
-        raise ValueError(
-            f"Expected fields on a grid, got particles in {dataset.path}. Convert them to the native layout."
-        )
+        raise ValueError(f"Expected fields on a grid, got particles in {dataset.path}. Use layout='native'.")
     if not len(dataset) or len(set(dataset.lengths.tolist())) > 1:
         lengths = sorted(set(dataset.lengths.tolist()))
         raise ValueError(f"Expected trajectories of one length, got {lengths}. The Well cannot hold others.")
@@ -88,9 +87,12 @@ def _lost(dataset: Dataset) -> tuple[str, ...]:
     order = [channel.name for _, group in _ordered(dataset) for channel in group]
     if order != [channel.name for channel in dataset.channels]:
         lost.append(f"The order of the channels: The Well has {order}.")
-    if dataset.attributes:
-        lost.append("Attributes of the file.")
-    if dataset.mask is not None and {"sample", "time"} & set(dataset.mask.axes):
+    kept = {"dataset_name", "grid_type", "boundaries", "scalars", "parameter_units"}
+    if set(dataset.attributes) - kept:
+        lost.append(f"Attributes {sorted(set(dataset.attributes) - kept)}.")
+    if any(dataset.attributes.get("parameter_units", {}).values()):
+        lost.append("Units of the parameters.")
+    if dataset.mask is not None and shared_mask(dataset) is None:
         lost.append("The mask: it differs between trajectories or frames.")
     return tuple(lost)
 
@@ -101,7 +103,7 @@ def _write_file(
     with replacing(path) as partial, h5py.File(partial, "w") as file:
         _write_root(file, dataset, members, name or path.stem)
         _write_dimensions(file, dataset, members)
-        _write_boundaries(file, dataset)
+        _write_boundaries(file, dataset, members)
         fields = list(_make_fields(file, dataset, len(members)))
         for row, number in enumerate(members):
             u = dataset.read(int(number))
@@ -113,7 +115,6 @@ def _write_file(
 def _write_root(file: h5py.File, dataset: Dataset, members: Sequence[int], name: str) -> None:
     constant = {}
     scalars = file.create_group("scalars")
-    _names(scalars, "field_names", list(dataset.parameters))
     for parameter, values in dataset.parameters.items():
         chosen = np.asarray(values, dtype=np.float64)[list(members)]
         varies = not (chosen == chosen[0]).all()
@@ -123,12 +124,22 @@ def _write_root(file: h5py.File, dataset: Dataset, members: Sequence[int], name:
         # float32 as The Well has it, unless that would change the value.
         exact = np.array_equal(np.float32(kept), kept)
         _array(scalars, parameter, np.asarray(kept, dtype="f4" if exact else "f8"), sample=varies, time=False)
+    _write_series(scalars, dataset, members)
     file.attrs["dataset_name"] = str(dataset.attributes.get("dataset_name", name))
     file.attrs["grid_type"] = str(dataset.attributes.get("grid_type", "cartesian"))
     file.attrs["n_spatial_dims"], file.attrs["n_trajectories"] = len(dataset.axes), len(members)
     _names(file, "simulation_parameters", list(constant))
     for parameter, value in constant.items():
         file.attrs[parameter] = value
+
+
+def _write_series(scalars: h5py.Group, dataset: Dataset, members: Sequence[int]) -> None:
+    """Scalars that change in time, which the reader keeps as an attribute."""
+    series = dataset.attributes.get("scalars", {})
+    for name, values in series.items():
+        rows = np.asarray(values, dtype="f4")[list(members), : int(dataset.lengths[0])]
+        _array(scalars, name, rows, sample=True, time=True)
+    _names(scalars, "field_names", [*dataset.parameters, *series])
 
 
 def _write_dimensions(file: h5py.File, dataset: Dataset, members: Sequence[int]) -> None:
@@ -142,7 +153,7 @@ def _write_dimensions(file: h5py.File, dataset: Dataset, members: Sequence[int])
         _array(group, axis.name, values, sample=False, time=False).attrs["units"] = axis.units
 
 
-def _write_boundaries(file: h5py.File, dataset: Dataset) -> None:
+def _write_boundaries(file: h5py.File, dataset: Dataset, members: Sequence[int]) -> None:
     group = file.create_group("boundary_conditions")
     stated = dataset.attributes.get("boundaries", {})
     for axis in dataset.axes:
@@ -152,10 +163,9 @@ def _write_boundaries(file: h5py.File, dataset: Dataset) -> None:
             mask = np.zeros(len(axis.coordinates), dtype=bool)
             mask[0], mask[-1] = first == kind, last == kind
             _boundary(group, f"{axis.name}_{kind}", kind, [axis.name], mask)
-    solid = dataset.mask
-    if solid is not None and not {"sample", "time"} & set(solid.axes):
-        mask = np.asarray(dataset.read_mask(0, slice(0, 1)))[0]
-        _boundary(group, "mask", "wall", [axis.name for axis in dataset.axes], mask)
+    solid = shared_mask(dataset, members)
+    if solid is not None:
+        _boundary(group, "mask", "wall", [axis.name for axis in dataset.axes], solid)
 
 
 def _boundary(group: h5py.Group, name: str, kind: str, dims: list[str], mask: np.ndarray) -> None:
