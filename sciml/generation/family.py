@@ -102,8 +102,8 @@ class Invariant:
 
     Attributes:
         name: such as "mass".
-        density: maps the dynamic channels and the parameters (batch,) to the density whose mean over space obeys
-            the law.
+        density: maps the channels, static ones repeated along time, and the parameters (batch,) to the density whose
+            mean over space obeys the law.
         law: "conserved", or "decaying" (never grows).
         tolerance: largest violation that counts as kept, relative to the mean modulus of the density; float32 storage
             alone costs about 1e-6.

@@ -154,8 +154,8 @@ def _check_space(store: ShardStore) -> None:
     free = shutil.disk_usage(store.folder).free
     if 2 * total - there > free:
         raise GenerationError(
-            f"{store.out} needs {2 * total / 1e9:.3g} GB while it is made (half of it in the end), and {free / 1e9:.3g} GB "
-            "are free there. Free some space, choose another place, or make fewer trajectories."
+            f"{store.out} needs {2 * total / 1e9:.3g} GB while it is made (half of it in the end), and "
+            f"{free / 1e9:.3g} GB are free there. Free some space, choose another place, or make fewer trajectories."
         )
 
 

@@ -63,17 +63,20 @@ def _make_shard(recipe: Recipe, index: int) -> Shard:
     ]
     batch = _batch(recipe, starts, parameters)
     u = _roll_out(recipe, recipe.family.scheme(grid, batch, recipe.dt), members)
-    static = None if batch.static is None else _restricted(recipe, batch.static).cpu().numpy()
+    static = None if batch.static is None else _restricted(recipe, batch.static).cpu()
     trajectories = tuple(
         Trajectory(
             u=u[k].numpy(),
-            static=None if static is None else static[k],
+            static=None if static is None else static[k].numpy(),
             parameters=own | dict(start.recorded),
             split=recipe.split_of(member),
         )
         for k, (member, own, start) in enumerate(zip(members, parameters, starts))
     )
-    found = violations(recipe.family.invariants, u, _side_by_side(parameters, torch.float64, "cpu"))
+    channels = (
+        u if static is None else torch.cat([u, static[:, None].expand(-1, recipe.frames, *static.shape[1:])], dim=2)
+    )
+    found = violations(recipe.family.invariants, channels, _side_by_side(parameters, torch.float64, "cpu"))
     return Shard(index=index, trajectories=trajectories, violations=found)
 
 

@@ -67,8 +67,9 @@ class ShardStore:
             return
         if found is not None and found.get("recipe") != claim["recipe"] and not overwrite:
             raise GenerationError(
-                f"{self.folder} holds unfinished work of another recipe ({differences(found.get('recipe'), self.recipe)}). "
-                "Give that recipe again to finish it, choose another file, or overwrite."
+                f"{self.folder} holds unfinished work of another recipe "
+                f"({differences(found.get('recipe'), self.recipe)}). Give that recipe again to finish it, "
+                "choose another file, or overwrite."
             )
         for entry in self.folder.glob("*"):
             if entry.name != "lock":

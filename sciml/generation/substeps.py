@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from jaxtyping import Float
@@ -37,3 +38,8 @@ class Substeps(nn.Module):
             step = self.stepper(t + k * short, short, y, *more)
             y, reuse, evaluations = step.y, step.reuse, evaluations + step.evaluations
         return Step(y=y, evaluations=evaluations)
+
+
+def steps_for(dt: float, longest: float) -> int:
+    """The least number of equal steps over dt that are no longer than ``longest``, but for rounding."""
+    return max(1, math.ceil(dt / longest * (1 - 1e-9)))
