@@ -1,4 +1,4 @@
-"""Conservation laws on uniform Cartesian grids in one to three dimensions: ghost cells, reconstruction, flux differences.
+"""Conservation laws on uniform grids in one to three dimensions: ghost cells, reconstruction, flux differences.
 
 Everything works on whole arrays (batch, channel, *space); ``axis`` counts the space axes from 0. Velocity components,
 which a wall reflects, are the channels 1 to the number of axes.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -83,6 +83,7 @@ def van_leer(low: Tensor, high: Tensor) -> Tensor:
     return torch.where(same, mean, torch.zeros_like(low))
 
 
+@runtime_checkable
 class Reconstruction(Protocol):
     """States on both sides of the faces, from a padded field.
 

@@ -1,8 +1,8 @@
 """The ideal gas: its two sets of variables, its sound speed and its flux.
 
-A state has the channels (density, velocity_x[, velocity_y, velocity_z], pressure), the primitive variables, or (density,
-momentum_x[, ...], total energy), the conserved ones, with the energy E = p / (gamma - 1) + density |velocity|^2 / 2 per
-volume. Everywhere gamma, the ratio of specific heats, is a float or one number per sample, (batch,).
+A state has the channels (density, velocity_x[, velocity_y, velocity_z], pressure), the primitive variables, or
+(density, momentum_x[, ...], total energy), the conserved ones, with the energy per volume p / (gamma - 1) +
+density |velocity|^2 / 2. Everywhere gamma, the ratio of specific heats, is a float or one number per sample, (batch,).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ States are primitive, with the channels of ``ideal_gas``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,6 +16,7 @@ from torch import Tensor
 from .ideal_gas import along, normal_velocity, per_sample, physical_flux, sound_speed, to_conserved
 
 
+@runtime_checkable
 class NumericalFlux(Protocol):
     """The flux of the conserved variables through faces normal to ``axis``, from the primitive states on both sides."""
 
@@ -46,8 +47,8 @@ def hllc(
     """The HLLC flux: two acoustic waves and the contact between them.
 
     Source: Toro, eqs. 10.37 to 10.39, with the wave speeds of P. Batten, N. Clarke, C. Lambert, D. M. Causon, "On the
-    choice of wavespeeds for the HLLC Riemann solver", SIAM J. Sci. Comput. 18 (1997), which resolve an isolated shock or
-    contact exactly and keep density and pressure positive.
+    choice of wavespeeds for the HLLC Riemann solver", SIAM J. Sci. Comput. 18 (1997), which resolve an isolated shock
+    or contact exactly and keep density and pressure positive.
     """
     slow, fast = _outer_speeds(left, right, gamma, axis)
     inflow_left = left[:, :1] * (slow - normal_velocity(left, axis))
@@ -146,9 +147,10 @@ def exact_riemann(
 ) -> RiemannSolution:
     """Solve the Riemann problem exactly, to rounding.
 
-    Two rarefactions have a closed form (Toro, eq. 4.46 is then exact), so that nothing is iterated near a vacuum. With a
-    shock the pressure lies above the smaller of the two, where the pressure function is increasing and concave: Newton's
-    iteration from there climbs to the root without overshooting. Gradients are those of the root (implicit function).
+    Two rarefactions have a closed form (Toro, eq. 4.46 is then exact), so that nothing is iterated near a vacuum. With
+    a shock the pressure lies above the smaller of the two, where the pressure function is increasing and concave:
+    Newton's iteration from there climbs to the root without overshooting. Gradients are those of the root (implicit
+    function).
 
     Args:
         left, right: (density, velocity, pressure) at x < 0 and x > 0; a density of 0 is a vacuum.

@@ -18,15 +18,20 @@ from ..finite_volume import (
     flux_divergence,
     minmod,
     periodic,
+    van_leer,
 )
 from ..ideal_gas import is_physical, sound_speed, to_conserved, to_primitive
 from ..riemann import NumericalFlux, hllc
 from ..runge_kutta import advance
 from ..stepper import Step
 from ..tableau import SSPRK3
+from .parameter import register
+
+SECOND_ORDER = MUSCL(van_leer)
+"""The reconstruction unless told otherwise."""
 
 FALLBACKS: tuple[Reconstruction, ...] = (MUSCL(minmod), PiecewiseConstant())
-"""What a substep is repeated with, in turn, for a sample that it left with a density or pressure that is not positive."""
+"""What a substep is repeated with, in turn, for a sample in which it left a density or pressure not positive."""
 
 
 class EulerEquations(nn.Module):
@@ -37,7 +42,7 @@ class EulerEquations(nn.Module):
 
     Args:
         spacing: cell size, one for all axes or one for each.
-        gamma: ratio of specific heats, a float or (batch,).
+        gamma: ratio of specific heats, a float or (batch,); an ``nn.Parameter`` is learned.
         boundary: ``periodic``, ``outflow``, ``wall`` or a pair (low, high) of them, for all axes; or a list, one entry
             per axis.
         reconstruction: of the primitive variables: ``MUSCL(limiter)``, ``WENO5()`` or ``PiecewiseConstant()``. Where it
@@ -48,7 +53,7 @@ class EulerEquations(nn.Module):
         ValueError: spacing or gamma - 1 is not positive.
     """
 
-    gamma: Tensor | float
+    gamma: Tensor
 
     def __init__(
         self,
@@ -56,7 +61,7 @@ class EulerEquations(nn.Module):
         *,
         gamma: float | Float[Tensor, " batch"] = 1.4,
         boundary: AxisBoundary | list[AxisBoundary] = periodic,
-        reconstruction: Reconstruction = MUSCL(),  # noqa: B008 (frozen)
+        reconstruction: Reconstruction = SECOND_ORDER,
         flux: NumericalFlux = hllc,
     ) -> None:
         super().__init__()
@@ -67,10 +72,7 @@ class EulerEquations(nn.Module):
             raise ValueError(f"Expected gamma > 1, the ratio of specific heats, got {gamma}.")
         self.spacing, self.boundary, self.flux = lengths, boundary, flux
         self.reconstruction = Positive(reconstruction, channels=(0, -1))
-        if isinstance(gamma, Tensor):
-            self.register_buffer("gamma", gamma)
-        else:
-            self.gamma = gamma
+        register(self, gamma=gamma)
 
     def forward(
         self, t: Float[Tensor, " batch"], u: Float[Tensor, "batch channel *space"]
@@ -139,8 +141,8 @@ class Euler(nn.Module):
 
     Inside, the conserved variables are advanced by SSPRK3 over as many substeps as the CFL limit asks, anew from the
     state of each substep and for each sample alone: dt may be a frame of a dataset, and batching changes no result.
-    A substep that leaves a sample with a density or pressure that is not positive is repeated for it with the reconstructions
-    of ``FALLBACKS``, the last of which keeps both positive.
+    A substep that leaves a sample with a density or pressure that is not positive is repeated for it with the
+    reconstructions of ``FALLBACKS``, the last of which keeps both positive.
 
     Args:
         spacing, gamma, boundary, reconstruction, flux: those of ``EulerEquations``.
@@ -158,7 +160,7 @@ class Euler(nn.Module):
         *,
         gamma: float | Float[Tensor, " batch"] = 1.4,
         boundary: AxisBoundary | list[AxisBoundary] = periodic,
-        reconstruction: Reconstruction = MUSCL(),  # noqa: B008 (frozen)
+        reconstruction: Reconstruction = SECOND_ORDER,
         flux: NumericalFlux = hllc,
         cfl: float = 0.4,
     ) -> None:
@@ -254,6 +256,6 @@ def _check_input(dt: Tensor, y: Tensor) -> None:
         raise ValueError(
             f"Expected y finite with density and pressure > 0, got sample {row} with density >= "
             f"{float(density[row].min()):.3g} and pressure >= {float(pressure[row].min()):.3g}. If it was given as "
-            "(density, momentum, energy), convert it: to_primitive(u, gamma). If a previous step produced it, lower cfl or "
-            "use reconstruction=MUSCL(minmod) with flux=rusanov."
+            "(density, momentum, energy), convert it: to_primitive(u, gamma). If a previous step produced it, lower cfl"
+            " or use reconstruction=MUSCL(minmod) with flux=rusanov."
         )
