@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from sciml.datasets.channel import Channel
+from sciml.datasets.statistics import Statistics
 from sciml.solvers.stepper import Step, Stepper
 
-from .normalization import Normalization, PerChannel
+from .normalization import Normalization
 from .operators.physical import ChannelLike, parse_channels
 
 
@@ -22,9 +26,13 @@ class History(nn.Module):
     The state is (batch, steps * channel, *space), oldest frame first. The wrapped operator is made for the stacked
     channels, of which the past ones are static (it reads and does not predict them)::
 
-        model = History(UNet(stacked_channels(train.channels, 4)), steps=4, dt=train.dt)
+        train = StackedWindows(Trajectories("shear_flow.h5", split="train", window=5), steps=4)
+        model = History(UNet(train.channels), steps=4, dt=train.dt)
+        fit(model, train)
         solution = solve(model, model.pack(u[:, :4]), t[3:], FixedStep(train.dt))
         rollout = model.newest(solution.ys, dim=2)
+
+    The operator is what a checkpoint holds (``model.stepper``); wrap it again after loading.
 
     The frames of a state are one step apart, so steps of varying length mean something else to the operator than what
     it was trained on: with ``dt`` given they are refused, ``StepDoubling`` and adaptive control among them.
@@ -50,19 +58,13 @@ class History(nn.Module):
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """The channels of one frame."""
-        stacked = self.stepper.channels  # type: ignore[attr-defined]
-        return tuple(stacked[-(len(stacked) // self.steps) :])
+        """The stacked channels, those of the state."""
+        return tuple(self.stepper.channels)  # type: ignore[attr-defined]
 
     @property
     def normalization(self) -> Normalization:
         """That of the wrapped operator, over the stacked channels."""
         return self.stepper.normalization  # type: ignore[attr-defined]
-
-    def set_normalization(self, mean: PerChannel, std: PerChannel, delta_std: PerChannel, dt: float) -> None:
-        """Give the wrapped operator the statistics of one frame, (channel,) each, for every frame."""
-        means, stds, deltas = (torch.as_tensor(values).repeat(self.steps) for values in (mean, std, delta_std))
-        self.normalization.set(means, stds, deltas, dt)
 
     def pack(self, frames: Float[Tensor, "batch time channel *space"]) -> Float[Tensor, "batch stacked *space"]:
         """The state after ``steps`` frames, given oldest first.
@@ -103,6 +105,41 @@ class History(nn.Module):
             )
 
 
+class StackedWindows(Dataset[tuple[Tensor, Tensor]]):
+    """Windows of stacked frames, from windows of single ones: what an operator inside ``History`` is trained on.
+
+    Args:
+        windows: items t (time,) and u (time, channel, *space), with ``channels``, ``statistics`` and ``dt``.
+        steps: frames to a state; a window of n frames becomes one of n - steps + 1 states.
+
+    Attributes:
+        channels: the stacked channels.
+        statistics: those of ``windows``, repeated for every frame.
+        dt: time between frames.
+
+    Raises:
+        ValueError: the windows are shorter than ``steps``.
+    """
+
+    def __init__(self, windows: Any, steps: int) -> None:
+        if steps < 1 or (len(windows) and len(windows[0][0]) < steps):
+            raise ValueError(
+                f"Expected windows of at least steps={steps} >= 1 frames. Make them with window={steps + 1}."
+            )
+        self.windows, self.steps = windows, steps
+        self.channels = stacked_channels(windows.channels, steps)
+        self.statistics = _repeated(windows.statistics, steps)
+        self.dt = windows.dt
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        t, u = self.windows[index]
+        states = len(t) - self.steps + 1
+        return t[self.steps - 1 :], torch.cat([u[age : age + states] for age in range(self.steps)], dim=1)
+
+
 def stacked_channels(channels: Sequence[ChannelLike], steps: int) -> tuple[Channel, ...]:
     """The channels of ``steps`` frames, oldest first: u[-1] is u one frame ago, static since it is not predicted."""
     frame = parse_channels(channels)
@@ -112,3 +149,8 @@ def stacked_channels(channels: Sequence[ChannelLike], steps: int) -> tuple[Chann
         for channel in frame
     ]
     return (*past, *frame)
+
+
+def _repeated(statistics: Statistics, steps: int) -> Statistics:
+    values = {field.name: getattr(statistics, field.name) for field in fields(statistics)}
+    return replace(statistics, **{name: np.tile(v, steps) for name, v in values.items() if isinstance(v, np.ndarray)})

@@ -1,11 +1,14 @@
 """Past frames carried in the state."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from sciml.datasets.channel import Channel
-from sciml.history import History, stacked_channels
+from sciml.datasets.statistics import Statistics
+from sciml.history import History, StackedWindows, stacked_channels
 from sciml.operators.unet import UNet
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.solve import solve
@@ -43,7 +46,6 @@ def test_samples_that_finish_early_keep_their_frames() -> None:
 def test_the_operator_sees_every_frame_and_predicts_the_last() -> None:
     channels = [Channel("u"), Channel("k", static=True)]
     model = History(UNet(stacked_channels(channels, 3), dim=1, width=4, depth=1), steps=3)
-    model.set_normalization([1.0, 0.0], [2.0, 1.0], [0.5, 1.0], 0.1)
     frames = torch.randn(2, 3, 2, 8, requires_grad=True)
     state = model.pack(frames)
     step = model(torch.zeros(2), torch.full((2,), 0.1), state)
@@ -54,14 +56,42 @@ def test_the_operator_sees_every_frame_and_predicts_the_last() -> None:
     assert bool((frames.grad.abs().amax(dim=(0, 3)) > 0).all())
 
 
-def test_channels_are_those_of_a_frame() -> None:
+def test_channels_are_stacked_oldest_first() -> None:
     stacked = stacked_channels(["u", "v"], 3)
     assert [c.name for c in stacked] == ["u[-2]", "v[-2]", "u[-1]", "v[-1]", "u", "v"]
     assert [c.static for c in stacked] == [True] * 4 + [False] * 2
-    model = History(UNet(stacked, dim=1), steps=3)
-    assert model.channels == (Channel("u"), Channel("v"))
-    model.set_normalization([1.0, 2.0], [3.0, 4.0], [5.0, 6.0], 0.1)
-    assert model.normalization.mean.tolist() == [1.0, 2.0] * 3
+    assert History(UNet(stacked, dim=1), steps=3).channels == stacked
+
+
+class Oscillations:
+    """Windows of x(t) = cos(t + phase) on four points, five frames each."""
+
+    channels = (Channel("x"),)
+    dt = 0.25
+    statistics = Statistics(*(np.array([value]) for value in (0.0, 0.7, 0.7, 0.0, 0.2, 0.2)), count=60)
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        t = self.dt * torch.arange(5, dtype=torch.float64) + index
+        return t, torch.cos(t.reshape(5, 1, 1) + torch.arange(4))
+
+
+def test_stacked_windows_are_what_a_history_steps_through() -> None:
+    windows = StackedWindows(Oscillations(), steps=2)
+    model, (t, u) = History(Leapfrog(), steps=2, dt=windows.dt), default_collate([windows[k] for k in range(3)])
+    assert t.shape == (3, 4) and u.shape == (3, 4, 2, 4)
+    for k in range(3):
+        torch.testing.assert_close(model(t[:, k], t[:, k + 1] - t[:, k], u[:, k]).y, u[:, k + 1])
+
+
+def test_stacked_windows_normalise_every_frame() -> None:
+    windows = StackedWindows(Oscillations(), steps=3)
+    operator = UNet(windows.channels, dim=1, width=4, depth=1)
+    statistics = windows.statistics
+    operator.normalization.set(statistics.mean, statistics.std, statistics.std_delta, windows.dt)
+    assert operator.normalization.std.tolist() == pytest.approx([0.7] * 3)
 
 
 def test_one_frame_is_the_operator_itself() -> None:
@@ -82,5 +112,7 @@ def test_steps_between_frames_are_refused() -> None:
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="divides the operator's 2 channels, got 3"):
         History(UNet(["u", "v"]), steps=3)
+    with pytest.raises(ValueError, match="Make them with window=7"):
+        StackedWindows(Oscillations(), steps=6)
     with pytest.raises(ValueError, match=r"Expected 2 frames, got 3"):
         History(Leapfrog(), steps=2).pack(torch.zeros(1, 3, 1, 4))
