@@ -152,5 +152,6 @@ def stacked_channels(channels: Sequence[ChannelLike], steps: int) -> tuple[Chann
 
 
 def _repeated(statistics: Statistics, steps: int) -> Statistics:
-    values = {field.name: getattr(statistics, field.name) for field in fields(statistics)}
-    return replace(statistics, **{name: np.tile(v, steps) for name, v in values.items() if isinstance(v, np.ndarray)})
+    values: dict[str, Any] = {field.name: getattr(statistics, field.name) for field in fields(statistics)}
+    tiled = {name: np.tile(value, steps) for name, value in values.items() if isinstance(value, np.ndarray)}
+    return replace(statistics, **{**values, **tiled})
