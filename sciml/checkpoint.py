@@ -157,8 +157,7 @@ def public_operators() -> dict[str, type[nn.Module]]:
     """The operator classes that a checkpoint may name: the public ones of ``sciml.operators``."""
     import sciml.operators as face
 
-    names = (name for name in dir(face) if not name.startswith("_"))
-    found = {name: getattr(face, name) for name in names}
+    found = {name: getattr(face, name) for name in face.__all__}
     return {name: item for name, item in found.items() if isinstance(item, type) and issubclass(item, nn.Module)}
 
 

@@ -6,7 +6,7 @@ batch was split over processes or micro-batches.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from torch import Tensor
 _TINY = 1e-8
 
 
+@runtime_checkable
 class Loss(Protocol):
     """``(prediction, target) -> (batch,)``, both of shape (batch, channel, *space)."""
 

@@ -124,11 +124,14 @@ class StateFolder:
     def newest(self) -> Path | None:
         """The newest good state, None where there is none at all.
 
-        A damaged one is renamed to ``*.damaged``, with a warning, and the one before taken.
+        A damaged one is renamed to ``*.damaged``, with a warning, and the one before taken. What a killed process left
+        half-written is removed.
 
         Raises:
             CheckpointError: there are states, and all are damaged.
         """
+        for partial in self.path.glob(".state-*.partial"):
+            partial.unlink()
         problem: CheckpointError | None = None
         for path in reversed(self.paths()):
             try:
