@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Complex, Float
@@ -113,6 +113,7 @@ class Semilinear(NamedTuple):
     nonlinear: Nonlinearity
 
 
+@runtime_checkable
 class SemilinearEquation(Protocol):
     """A module that states u_t = L u + N(t, u) on periodic grids; its physical parameters are parameters or buffers."""
 
