@@ -1,6 +1,6 @@
 """The .mat files of the first Fourier neural operator papers.
 
-Li et al., "Fourier Neural Operator for Parametric Partial Differential Equations", ICLR 2021. Version 7.3 is HDF5 behind
+Li et al., "Fourier Neural Operator for Parametric Partial Differential Equations", ICLR 2021. Version 7.3 is HDF5 after
 a user block of 512 bytes, with MATLAB's axes reversed: ``u`` (sample, x, y, time) lies as (time, y, x, sample). Older
 versions are read whole, through scipy, in MATLAB's order. Navier-Stokes: ``a`` the initial vorticity (static here),
 ``u`` its future, times ``t``. Darcy (``coeff``, ``sol``) and Burgers (``a``, ``u`` of equal shape) are steady maps.
@@ -104,7 +104,7 @@ def _described(path: Path, arrays: Mapping[str, Stored], times: np.ndarray | Non
         raise DatasetError(path, f"has {sorted(arrays)}, expected a and u, or coeff and sol.")
     given, answer = (arrays[name] for name in pair)
     evolving = len(answer.shape) == len(given.shape) + 1 and answer.shape[:-1] == given.shape
-    if not evolving and answer.shape != given.shape or not 2 <= len(given.shape) <= 4:
+    if (not evolving and answer.shape != given.shape) or not 2 <= len(given.shape) <= 4:
         problem = f"has shape {answer.shape} beside {pair[0]} of shape {given.shape} (in MATLAB's order)."
         remedy = f"Expected {pair[0]} (sample, *space) and {pair[1]} (sample, *space[, time])."
         raise DatasetError(path, problem, where=pair[1], remedy=remedy)

@@ -1,7 +1,7 @@
 """LagrangeBench: a directory of train.h5, valid.h5, test.h5 and metadata.json, or one of the files beside it.
 
 Toshev et al., "LagrangeBench: A Lagrangian Fluid Mechanics Benchmarking Suite", NeurIPS 2023. One group per trajectory
-with ``position`` (time, node, dimension) and ``particle_type`` (node,): fluid 0, solid wall 1, moving wall 2, rigid body
+with ``position`` (time, node, dimension) and ``particle_type`` (node,): fluid 0, wall 1, moving wall 2, rigid body
 3, padding -1. Velocities are not stored; positions are wrapped into a periodic box.
 """
 

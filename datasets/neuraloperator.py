@@ -1,4 +1,4 @@
-"""neuraloperator's bundled data: ``{name}_{train|test}_{resolution}.pt``, a dict of tensors x and y; or x and y in HDF5.
+"""The data of neuraloperator: ``{name}_{train|test}_{resolution}.pt``, a dict of tensors x and y; or both in HDF5.
 
 Kossaifi et al., "A Library for Learning Neural Operators", 2024. Fields have no channel axis (one of length 1 is
 accepted). Darcy and Navier-Stokes are steady maps, from the static input x to y at t = 1. Burgers' y is (sample, time,
@@ -82,7 +82,7 @@ def _described(
 ) -> Dataset:
     (x_shape, x), (y_shape, y) = (_without_channel(shapes[key], sources[key]) for key in ("x", "y"))
     evolving = len(y_shape) == len(x_shape) + 1 and (x_shape[0], *x_shape[1:]) == (y_shape[0], *y_shape[2:])
-    if not evolving and x_shape != y_shape or not 2 <= len(x_shape) <= 4:
+    if (not evolving and x_shape != y_shape) or not 2 <= len(x_shape) <= 4:
         problem = f"has shape {shapes['y']} beside x of shape {shapes['x']}, expected (sample, [time,] *space)."
         raise DatasetError(path, problem, where="y")
     axes = tuple(Axis(name, unit_grid(n)) for name, n in zip(AXES, x_shape[1:]))

@@ -44,7 +44,7 @@ PERIODIC = ("periodic", "1D_Advection", "1D_Burgers", "ReacDiff")
 
 def is_pdebench(file: h5py.File) -> bool:
     """Whether the file is of the one-file family."""
-    return has(file, "tensor") or has(file, "x-coordinate") and any(has(file, name) for name in FIELDS)
+    return has(file, "tensor") or (has(file, "x-coordinate") and any(has(file, name) for name in FIELDS))
 
 
 def open_pdebench(path: Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,7 +29,8 @@ def read_variable(
     stored = [axis for axis in variable.axes if axis != "sample"]
     order = ["time", *["channel"] * max(1, stored.count("channel")), *space]
     block = _aligned(block, stored, order)
-    block = block.reshape(block.shape[0], -1, *block.shape[-len(space) :])
+    frames, *tensor = block.shape[: block.ndim - len(space)]
+    block = block.reshape(frames, math.prod(tensor), *block.shape[block.ndim - len(space) :])
     return block[:, components] if whole_tensor else block
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from .channel import Channel
 Selection = tuple[int | slice, ...]
 
 
+@runtime_checkable
 class Source(Protocol):
     """A stored array: picklable, opened lazily, read in part."""
 

@@ -69,8 +69,9 @@ class LazyChannel(BackendArray):
         self.dtype = self._probed_dtype() if len(dataset) else self.dtype
 
     def _probed_dtype(self) -> np.dtype:
-        """That of one value, float32 at least."""
-        return np.result_type(np.float32, self._read(0, slice(0, 1), [slice(0, 1)] * (len(self.shape) - 1)).dtype)
+        """That of one value if it is floating point, float32 at least, as ``Dataset.read``."""
+        dtype = self._read(0, slice(0, 1), [slice(0, 1)] * (len(self.shape) - 1)).dtype
+        return np.result_type(np.float32, dtype) if dtype.kind == "f" else np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._basic)
@@ -86,7 +87,7 @@ class LazyChannel(BackendArray):
             block = self._read(trajectory, time, space)
             target = result[place]
             target[tuple(slice(0, n) for n in block.shape)] = block
-        return result[tuple(slice(None) if isinstance(entry, slice) else 0 for entry in key)]
+        return np.asarray(result[tuple(slice(None) if isinstance(entry, slice) else 0 for entry in key)])
 
     def _read(self, trajectory: int, time: slice, space: list[slice]) -> np.ndarray:
         names = self.dims[1 if self.is_static else 2 :]
