@@ -95,6 +95,7 @@ class Header:
         record["axes"] = tuple(
             Axis(**{**axis, "coordinates": np.array(axis["coordinates"], dtype=np.float64)}) for axis in record["axes"]
         )
+        record["times"] = np.array(record["times"], dtype=np.float64)
         record["splits"], record["mask"] = tuple(record["splits"]), _unpacked(record["mask"])
         return cls(**record)
 
