@@ -176,7 +176,7 @@ def kelvin_helmholtz(
     are set by the grid (C. P. McNally, W. Lyra, J.-C. Passy, Astrophys. J. Suppl. 201 (2012)).
     """
     x, y = _plane(cells)
-    lower, upper = (_random_sines(batch, x[:, 0], modes, amplitude, generator)[:, :, None] for _ in range(2))
+    lower, upper = _random_sines((batch, 2), x[:, 0], modes, amplitude, generator)[..., None].unbind(dim=1)
     band = 0.5 * (torch.tanh((y - 0.25 - lower) / width) - torch.tanh((y - 0.75 - upper) / width))
     still = torch.zeros_like(band)
     return torch.stack([1 + band, 0.5 - band, still, still + 2.5], dim=1).to(dtype)
@@ -200,7 +200,7 @@ def shear_layer(
     """
     x, y = _plane(cells)
     profile = torch.tanh((y - 0.25) / width) - torch.tanh((y - 0.75) / width) - 1
-    crossing = _random_sines(batch, x[:, 0], modes, amplitude, generator)[:, :, None].expand(batch, cells, cells)
+    crossing = _random_sines((batch,), x[:, 0], modes, amplitude, generator)[..., None].expand(batch, cells, cells)
     one = torch.ones_like(crossing)
     return torch.stack([one, profile * one, crossing, one / (gamma * mach**2)], dim=1).to(dtype)
 
@@ -268,12 +268,15 @@ def _velocity_of(vorticity: Tensor) -> tuple[Tensor, Tensor]:
     return torch.fft.ifft2(1j * ky * stream).real, torch.fft.ifft2(-1j * kx * stream).real
 
 
-def _random_sines(batch: int, x: Tensor, modes: int, amplitude: float, generator: torch.Generator) -> Tensor:
-    """(batch, x): sums of sines of 1 to ``modes`` periods with random weights, which add up to the amplitude."""
-    draws = _uniform(batch, (2, modes, 1), generator)
+def _random_sines(
+    shape: tuple[int, ...], x: Tensor, modes: int, amplitude: float, generator: torch.Generator
+) -> Tensor:
+    """(*shape, x): sums of sines of 1 to ``modes`` periods with random weights, which add up to the amplitude."""
+    batch, *functions = shape
+    weight, phase = _uniform(batch, (*functions, 2, modes, 1), generator).unbind(dim=-3)
     periods = torch.arange(1, modes + 1, dtype=torch.float64)[:, None]
-    waves = draws[:, 0] * torch.sin(2 * math.pi * (periods * x + draws[:, 1]))
-    return amplitude * waves.sum(dim=1) / draws[:, 0].sum(dim=1)
+    waves = weight * torch.sin(2 * math.pi * (periods * x + phase))
+    return amplitude * waves.sum(dim=-2) / weight.sum(dim=-2)
 
 
 def _uniform(batch: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from sciml.solvers.finite_volume import (
     MUSCL,
     WENO5,

@@ -1,7 +1,8 @@
-"""The exact Riemann solution against published values and jump conditions; the fluxes against what they must reproduce."""
+"""The exact Riemann solution against published values and jump conditions; the fluxes against what defines them."""
 
 import pytest
 import torch
+
 from sciml.solvers.equations.euler_initial import TORO, states_of
 from sciml.solvers.ideal_gas import physical_flux, to_conserved, to_primitive
 from sciml.solvers.riemann import exact_riemann, hllc, rusanov

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.equations.euler import Euler, EulerEquations
 from sciml.solvers.equations.euler_initial import (
     LAX_LIU,
-    SOD,
     TORO,
     cell_centres,
     configuration,
@@ -65,22 +65,22 @@ def density_wave(cells, t=0.0):
 
 @pytest.mark.parametrize(("reconstruction", "flux"), SCHEMES)
 def test_shock_tubes_converge_to_the_exact_solution(reconstruction, flux):
-    """Toro's tests but the 123 problem. With shocks the L1 order is at most 1, and 1/2 or 2/3 where contacts dominate."""
+    """Toro's tests but the 123 problem: first order at the most, with shocks; Sod's is well resolved on these grids."""
     problems = [problem for problem in TORO if problem is not TORO[1]]
     left, right = states_of(*problems, dtype=torch.float64)
     times = 0.5 * torch.tensor([problem.time for problem in problems], dtype=torch.float64)
     errors = []
-    for cells in (50, 100):
+    for cells in (40, 80):
         stepper = Euler(1 / cells, boundary=outflow, reconstruction=reconstruction, flux=flux)
         y = stepper(torch.zeros_like(times), times, shock_tube(left, right, cells)).y
         exact = exact_riemann(left, right).sample((cell_centres(cells) - 0.5) / times[:, None])
         errors.append((y - exact).abs().mean(dim=2) / exact.abs().mean(dim=2))
     order = torch.log2(errors[0] / errors[1])
     first = isinstance(reconstruction, PiecewiseConstant)
-    assert (order[:, 0] > (0.25 if first else 0.4)).all(), order  # density, which contacts smear
-    assert (order[:, -1] > (0.5 if first else 0.7)).all(), order  # pressure, which they do not
-    assert order.max() < 1.7, order
-    assert (errors[1] < (0.3 if first else 0.2)).all(), errors[1]
+    assert (order[0] > (0.5 if first else 0.75)).all() and (order[0] < 1.25).all(), order
+    assert (errors[1][0, ::2] < (0.04 if first else 0.02)).all(), errors[1]
+    assert (order[1:, 0] > (0.1 if first else 0.2)).all(), order  # the blast is a few cells wide here
+    assert (errors[1][1:, ::2] < (0.35 if first else 0.2)).all(), errors[1]
 
 
 @pytest.mark.parametrize(("reconstruction", "flux"), SCHEMES)
@@ -158,7 +158,7 @@ def test_a_uniform_stream_stands(reconstruction, flux):
     stream = stream.expand(1, 5, 6, 5, 5).contiguous()
     equations = EulerEquations(0.2, reconstruction=reconstruction, flux=flux)
     assert (equations(torch.zeros(1), to_conserved(stream, 1.4)) == 0).all()
-    after = advance(Euler(0.2, reconstruction=reconstruction, flux=flux), stream, 0.5)
+    after = advance(Euler(0.2, reconstruction=reconstruction, flux=flux), stream, 0.1)
     torch.testing.assert_close(after, stream, rtol=1e-14, atol=0)  # the change of variables rounds
 
 
@@ -167,8 +167,8 @@ def test_transposing_commutes_with_stepping(reconstruction):
     y = random_quadrants(2, 16, torch.Generator().manual_seed(0), dtype=torch.float64)
     swap = [0, 2, 1, 3]
     stepper = Euler(1 / 16, reconstruction=reconstruction)
-    there = advance(stepper, y.transpose(2, 3)[:, swap].contiguous(), 0.1)
-    assert torch.equal(there.transpose(2, 3)[:, swap], advance(stepper, y, 0.1))
+    there = advance(stepper, y.transpose(2, 3)[:, swap].contiguous(), 0.04)
+    assert torch.equal(there.transpose(2, 3)[:, swap], advance(stepper, y, 0.04))
 
 
 @pytest.mark.parametrize("reconstruction", RECONSTRUCTIONS)
@@ -190,9 +190,9 @@ def test_a_plane_wave_in_three_dimensions_is_the_one_dimensional_one(reconstruct
 def test_batching_changes_no_bit(reconstruction):
     """The samples need different numbers of substeps, have a gamma each, and one is idle."""
     y = random_quadrants(4, 12, torch.Generator().manual_seed(1))
-    y[1, -1] *= 30
+    y[1, -1] *= 10
     gamma = torch.tensor([1.2, 1.4, 5 / 3, 1.4])
-    t, dt = torch.zeros(4), torch.tensor([0.1, 0.1, 0.05, 0.0])
+    t, dt = torch.zeros(4), torch.tensor([0.06, 0.06, 0.02, 0.0])
     counts = []
     together = Euler(1 / 12, gamma=gamma, reconstruction=reconstruction)(t, dt, y)
     for k in range(4):
@@ -214,9 +214,9 @@ def test_a_frame_is_split_into_substeps_within_the_cfl_limit():
     t = torch.zeros(1, dtype=torch.float64)
     assert stepper(t, limit, y).evaluations == 3
     assert stepper(t, 1.5 * limit, y).evaluations == 6
-    frame = stepper(t, 0.2 + 0 * t, y)
-    assert frame.evaluations >= 3 * 0.9 * float(0.2 / limit)
-    fine = advance(Euler(1 / 32, cfl=0.05), y, 0.2)
+    frame = stepper(t, 0.1 + 0 * t, y)
+    assert frame.evaluations >= 3 * 0.9 * float(0.1 / limit)
+    fine = advance(Euler(1 / 32, cfl=0.1), y, 0.1)
     torch.testing.assert_close(frame.y, fine, rtol=0, atol=2e-4)
 
 
@@ -321,8 +321,7 @@ def test_random_states_are_physical_reproducible_and_independent_of_the_batch(ma
     first = make(2, 16, torch.Generator().manual_seed(5))
     again = make(1, 16, torch.Generator().manual_seed(5))
     assert first.shape == (2, 4, 16, 16) and first.dtype == torch.float32
-    if make is random_quadrants or make is gaussian_vortices:
-        assert torch.equal(first[:1], again)
+    assert torch.equal(first[:1], again)
     assert not torch.equal(first[0], first[1])
     after = advance(Euler(1 / 16), first, 0.05)
     assert is_physical(after).all() and after.dtype == torch.float32
