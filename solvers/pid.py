@@ -73,7 +73,7 @@ class PIDController:
         if order is None:
             raise ValueError(
                 f"{type(stepper).__name__} declares no error_order: without an error estimate its steps cannot be "
-                "controlled adaptively. Use FixedStep(dt), or StepDoubling(stepper), which estimates any stepper's error."
+                "controlled adaptively. Use FixedStep(dt), or StepDoubling(stepper), which estimates the error of any."
             )
         if self.dt0 is not None:
             length = torch.full_like(t, self.dt0)
