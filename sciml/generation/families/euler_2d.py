@@ -37,10 +37,9 @@ _gas_family = partial(
     scheme=gas_scheme,
     restrict=average,
     is_valid=is_physical,
-    size=128,
+    size=64,
     frames=21,
-    dt=0.05,
-    shard_size=4,
+    shard_size=8,
     invariants=PERIODIC_LAWS_2D,
 )
 
@@ -68,6 +67,7 @@ EULER_2D_RIEMANN = _gas_family(
     title="Compressible Euler, 2D, four constant quadrants",
     source=f"{_POSEIDON}, CE-RP; P. D. Lax, X.-D. Liu, SIAM J. Sci. Comput. 19 (1998)",
     parameters=(_GAMMA,),
+    dt=0.05,
     sample=_sample_quadrants,
     recorded=dict.fromkeys(_QUADRANT_STATES, ""),
 )
@@ -81,6 +81,7 @@ EULER_2D_KH = _gas_family(
         Parameter("amplitude", (0.01, 0.05), "largest displacement of the edges", log=True),
         _GAMMA,
     ),
+    dt=0.1,
     sample=_sample_kelvin_helmholtz,
 )
 
@@ -94,5 +95,6 @@ EULER_2D_SHEAR = _gas_family(
         Parameter("mach", (0.2, 0.6), "speed of the layers over the speed of sound"),
         _GAMMA,
     ),
+    dt=0.1,
     sample=_sample_shear,
 )

@@ -11,7 +11,7 @@ from sciml.datasets.channel import Channel
 from sciml.generation.families.media import random_medium
 from sciml.generation.family import Batch, Family, Initial, Invariant, Parameter, Restriction, Scheme
 from sciml.generation.grid import Domain, Grid
-from sciml.generation.restriction import average
+from sciml.generation.restriction import truncate
 from sciml.generation.substeps import Substeps, steps_for
 from sciml.solvers.equations.heat import Heat
 from sciml.solvers.initial import blobs
@@ -50,14 +50,14 @@ HEAT_2D = Family(
     equation="u_t = div(conductivity grad u)",
     source="J. Fourier, Theorie analytique de la chaleur (1822); finite volumes of second order",
     channels=(Channel("temperature"), Channel("conductivity", static=True)),
-    domain=Domain((0.0, 0.0), (1.0, 1.0), centred=True),
+    domain=Domain((0.0, 0.0), (1.0, 1.0)),
     parameters=(
         Parameter("typical_conductivity", 1e-2, "geometric middle of the conductivity"),
         Parameter("contrast", 5.0, "largest conductivity over the typical one"),
     ),
     sample=_sample,
     scheme=_scheme,
-    restrict=average,
+    restrict=truncate,
     size=64,
     frames=21,
     dt=0.02,

@@ -22,7 +22,8 @@ _SPECIES = (Channel("u"), Channel("v"))
 
 def _sample_gray_scott(generator: torch.Generator, grid: Grid, parameters: Mapping[str, float]) -> Initial:
     """The resting state u = 1, v = 0 with patches towards u = 1/2, v = 1/4, as Pearson's."""
-    patches = blobs(1, grid.shape, generator=generator, count=12, width=0.04, dtype=torch.float64)[0].clamp(max=1.0)
+    patches = blobs(1, grid.shape, generator=generator, count=12, width=0.06, dtype=torch.float64)[0]
+    patches = (2 * patches).clamp(max=1.0)
     return Initial(u=torch.cat([1 - 0.5 * patches, 0.25 * patches]))
 
 
@@ -55,8 +56,8 @@ GRAY_SCOTT_2D = Family(
     channels=_SPECIES,
     domain=Domain((0.0, 0.0), (1.25, 1.25)),
     parameters=(
-        Parameter("feed", (0.025, 0.05), "rate at which u is fed"),
-        Parameter("kill", (0.057, 0.062), "rate at which v is removed beyond the feed"),
+        Parameter("feed", (0.03, 0.05), "rate at which u is fed"),
+        Parameter("kill", (0.058, 0.062), "rate at which v is removed beyond the feed"),
         Parameter("diffusivity_u", 2e-5, "of u"),
         Parameter("diffusivity_v", 1e-5, "of v"),
     ),

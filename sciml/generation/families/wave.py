@@ -11,7 +11,7 @@ from sciml.datasets.channel import Channel
 from sciml.generation.families.media import random_medium
 from sciml.generation.family import Batch, Family, Initial, Invariant, Parameter, Restriction, Scheme
 from sciml.generation.grid import Domain, Grid
-from sciml.generation.restriction import average
+from sciml.generation.restriction import truncate
 from sciml.generation.substeps import Substeps, steps_for
 from sciml.solvers.equations.wave import VelocityVerlet, Wave
 from sciml.solvers.initial import blobs
@@ -51,18 +51,18 @@ WAVE_2D = Family(
     equation="u_tt = speed^2 laplace u",
     source="J. d'Alembert (1747); leapfrog in time, second order in space",
     channels=(Channel("displacement"), Channel("velocity"), Channel("speed", static=True)),
-    domain=Domain((0.0, 0.0), (1.0, 1.0), centred=True),
+    domain=Domain((0.0, 0.0), (1.0, 1.0)),
     parameters=(
         Parameter("typical_speed", 1.0, "geometric middle of the speed"),
         Parameter("contrast", 1.5, "largest speed over the typical one"),
     ),
     sample=_sample,
     scheme=_scheme,
-    restrict=average,
+    restrict=truncate,
     size=64,
     frames=41,
     dt=0.025,
     shard_size=8,
     supersample=2,
-    invariants=(Invariant("energy", _energy, tolerance=0.02),),
+    invariants=(Invariant("energy", _energy, tolerance=0.05),),
 )

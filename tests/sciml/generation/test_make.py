@@ -122,7 +122,7 @@ def test_a_file_of_other_origin_is_not_touched(tubes, tmp_path, content):
 
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on(tubes, tmp_path, finished):
     path, seen = tmp_path / "tubes.h5", []
-    with pytest.raises(GenerationInterrupted, match="2 of 4 shards of .* are kept. Run the same command again"):
+    with pytest.raises(GenerationInterrupted, match=r"2 of 4 shards of .* are kept. Run the same command again"):
         make(tubes(), path, progress=interrupt_after(2))
     assert not path.exists()
     make(tubes(), path, progress=lambda done, total: seen.append(done))
@@ -134,7 +134,7 @@ def test_unfinished_work_of_another_recipe_is_not_thrown_away(tubes, tmp_path):
     path = tmp_path / "tubes.h5"
     with pytest.raises(GenerationInterrupted):
         make(tubes(), path, progress=interrupt_after(2))
-    with pytest.raises(GenerationError, match="unfinished work of another recipe .*frames: 3 there, 4 asked for"):
+    with pytest.raises(GenerationError, match=r"unfinished work of another recipe .*frames: 3 there, 4 asked for"):
         make(tubes(frames=4), path)
     assert len(list(parts_of(path).glob("shard-*.h5"))) == 2
     make(tubes(frames=4), path, overwrite=True)
@@ -190,7 +190,7 @@ def test_a_full_disk_is_named_and_what_was_made_is_kept(tubes, tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(ShardStore, "write", fill_up)
-        with pytest.raises(GenerationError, match="the disk is full. 2 of 4 shards .* are kept. Free some space"):
+        with pytest.raises(GenerationError, match=r"the disk is full. 2 of 4 shards .* are kept. Free some space"):
             make(tubes(), tmp_path / "tubes.h5")
     assert not (tmp_path / "tubes.h5").exists()
     assert make(tubes(), tmp_path / "tubes.h5").read_bytes() == finished.read_bytes()
@@ -204,7 +204,7 @@ def test_what_cannot_fit_is_refused_before_the_work(tubes, tmp_path, monkeypatch
 
 def test_a_folder_that_is_a_file_is_named(tubes, tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(GenerationError, match="Cannot write .*taken.*Nothing was written"):
+    with pytest.raises(GenerationError, match=r"Cannot write .*taken.*Nothing was written"):
         make(tubes(), tmp_path / "taken" / "tubes.h5")
 
 
