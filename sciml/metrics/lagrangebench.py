@@ -112,7 +112,7 @@ def _periods(positions: Tensor, box: Box | None) -> Tensor | None:
     periods = torch.as_tensor(box, dtype=positions.dtype, device=positions.device)
     if periods.shape != positions.shape[-1:] or not bool((periods > 0).all()):
         raise ValueError(
-            f"Expected box of {positions.shape[-1]} positive periods, got {box}. Give an axis with walls a period of more "
+            f"Expected box of {positions.shape[-1]} positive periods, got {box}. Between walls take a period of more "
             "than twice the domain."
         )
     return periods

@@ -135,7 +135,7 @@ def rmse(prediction: Trajectories, target: Trajectories) -> Float[Tensor, ""]:
 
 
 def nrmse(prediction: Trajectories, target: Trajectories) -> Float[Tensor, ""]:
-    """Mean over samples, time and channels of ||error|| / ||target||, norms over space; inf or NaN for a zero target."""
+    """Mean over samples, time, channels of ||error|| / ||target||, norms over space; inf or NaN at a zero target."""
     prediction, target = field_pair(prediction, target)
     return (root_mean_square(prediction - target) / root_mean_square(target)).mean()
 

@@ -89,7 +89,7 @@ def median_relative_error(
     mask: Mask | None = None,
     reference: bool = False,
 ) -> Float[Tensor, " time"]:
-    """Median over samples of ``relative_error``, then the mean over groups not wholly masked (``reference``: over all)."""
+    """Median over samples of ``relative_error``, mean over groups not wholly masked (``reference``: over all)."""
     errors = relative_error(prediction, target, groups=groups, order=order, mask=mask, reference=reference)
     medians = median_over_samples(errors)
     if reference or mask is None:

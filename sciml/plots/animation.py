@@ -99,4 +99,4 @@ def _clock(t: float) -> str:
 
 def _snapshot(canvas: FigureCanvasAgg) -> Image.Image:
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()).quantize(128)
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()).quantize(256, Image.Quantize.MAXCOVERAGE)

@@ -84,7 +84,7 @@ def spectra(
 def accuracy_cost(
     points: Sequence[AccuracyCost], *, cost: str = "seconds per step", error: str = "nRMSE", title: str = ""
 ) -> Figure:
-    """Operators in the plane of cost and error, both logarithmic; a line joins those that none beats in both (Pareto front).
+    """Operators in the plane of cost and error, both logarithmic, with the Pareto front: those that none beats in both.
 
     Points without a finite, positive cost and error are left out, and named below the figure.
 

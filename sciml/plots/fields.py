@@ -50,7 +50,7 @@ def fields(
     titles = [f"t = {float(ts[frame]):.3g}" for frame in shown]
     if target.ndim == 2:
         return _lines(target[shown], guess[shown], titles, style.quantity(name, unit))
-    return _images(middle_plane(target[shown]), middle_plane(guess[shown]), titles, style.quantity(name, unit))
+    return _images(middle_plane(target[shown]), middle_plane(guess[shown]), titles, name, unit)
 
 
 def space_time(
@@ -63,7 +63,7 @@ def space_time(
     unit: str = "",
     length: float = 1.0,
 ) -> Figure:
-    """A field in one dimension as images over space (across, 0 to ``length``) and time (upwards): truth, prediction, error."""
+    """A field in 1D as images over space (across, 0 to ``length``) and time (upwards): truth, prediction, error."""
     target, guess = channel_values(truth, prediction, channel)
     if target.ndim != 2:
         raise ValueError(
@@ -131,25 +131,18 @@ def _rows(axes: np.ndarray, target: np.ndarray, guess: np.ndarray) -> zip:
     return zip(axes, ROWS, (target, guess, error), (field, field, error_colours(error)))
 
 
-def _images(target: np.ndarray, guess: np.ndarray, titles: list[str], label: str) -> Figure:
+def _images(target: np.ndarray, guess: np.ndarray, titles: list[str], name: str, unit: str) -> Figure:
     columns = len(titles)
     height, width = target.shape[2], target.shape[1]
     panel = 2.1 * min(1.0, 5 / columns)
-    figure = style.new_figure(panel * columns + 1.4, 3 * panel * min(max(height / width, 0.4), 2.5) + 0.5)
+    figure = style.new_figure(panel * columns + 1.4, 3 * panel * min(max(height / width, 0.5), 2.5) + 0.5)
     axes = figure.subplots(3, columns, squeeze=False)
-    for row, name, values, (colours, limits) in _rows(axes, target, guess):
-        for axis, plane in zip(row, values):
-            image = draw_plane(axis, plane, colours, limits)
-        row[0].set_ylabel(name, fontsize=11, color=style.INK)
-        if name == "prediction":
-            continue
-        joined = axes[:2] if name == "truth" else row
-        figure.colorbar(
-            image,
-            ax=joined,
-            label=label if name == "truth" else f"error in {label}",
-            aspect=30 if name == "truth" else 15,
-        )
+    last = {}
+    for row, title, values, (colours, limits) in _rows(axes, target, guess):
+        last[title] = [draw_plane(axis, plane, colours, limits) for axis, plane in zip(row, values)][-1]
+        row[0].set_ylabel(title, fontsize=11, color=style.INK)
+    figure.colorbar(last["truth"], ax=axes[:2], label=style.quantity(name, unit), aspect=30)
+    figure.colorbar(last["error"], ax=axes[2], label=style.quantity("error", unit), aspect=15)
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, fontsize=11, color=style.INK)
     return figure

@@ -45,7 +45,9 @@ def particles(
     shown = list(frames) if frames is not None else spread(len(truth))
     target, guess = (x[shown].detach().to("cpu", torch.float32) for x in (truth, prediction))
     distance = (guess - target).norm(dim=-1).nan_to_num(posinf=0.0)
-    figure = style.new_figure(2.1 * len(shown) + 1.4, 4.6)
+    low, high = target[..., [0, -1]].flatten(0, 1).amin(0), target[..., [0, -1]].flatten(0, 1).amax(0)
+    width, height = (high - low).tolist()
+    figure = style.new_figure(2.1 * len(shown) + 1.4, 4.2 * min(max(height / width, 0.5), 2.0) + 0.8)
     axes = figure.subplots(2, len(shown), squeeze=False, sharex=True, sharey=True)
     size = min(14.0, 3000 / truth.shape[1])
     for column, frame in enumerate(shown):
@@ -60,7 +62,6 @@ def particles(
         axis.tick_params(labelsize=8, colors=style.INK)
     for row, name in zip(axes, ("truth", "prediction")):
         row[0].set_ylabel(name, fontsize=11, color=style.INK)
-    low, high = target[..., [0, -1]].flatten(0, 1).amin(0), target[..., [0, -1]].flatten(0, 1).amax(0)
     margin = 0.05 * float((high - low).max())
     axes[0, 0].set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     figure.colorbar(drawn, ax=axes[1], label=style.quantity("distance from truth", unit), aspect=15)

@@ -8,7 +8,8 @@ from sciml.metrics.apebench import Band
 
 PLAIN = {
     "MAE": "mae", "nMAE": "nmae", "sMAE": "smae", "MSE": "mse", "nMSE": "nmse", "sMSE": "smse", "RMSE": "rmse",
-    "nRMSE": "nrmse", "sRMSE": "srmse", "correlation": "correlation", "H1_MSE": "h1_mse", "H1_nRMSE": "h1_nrmse", "H1_RMSE": "h1_rmse",
+    "nRMSE": "nrmse", "sRMSE": "srmse", "correlation": "correlation",
+    "H1_MSE": "h1_mse", "H1_nRMSE": "h1_nrmse", "H1_RMSE": "h1_rmse",
 }  # fmt: skip
 BANDED = [(name, band) for name in ("RMSE", "nRMSE", "MSE") for band in ((0, 4, 0), (5, 9, 0), (0, 5, 1))]
 

@@ -5,7 +5,7 @@ from sciml.metrics import lagrangebench
 from sciml.metrics.sinkhorn import SinkhornTolerance, sinkhorn_divergence
 
 DT, SPACING = 0.1, 0.1
-EXACT = SinkhornTolerance(marginal=1e-10, iterations=20000)
+EXACT = SinkhornTolerance(marginal=1e-8, iterations=5000)
 
 
 @pytest.fixture(params=[0, 1, 2, 3], ids=["2d", "2d-strided", "3d", "3d-strided"])
@@ -37,30 +37,30 @@ def test_sinkhorn_equals_the_benchmarks_own_code(case):
     clouds, row, box = case
     value = lagrangebench.sinkhorn(*clouds, stride=row["stride"], box=box)
     # The original stops at a marginal error of 1e-4 as well, by a count of its own, and sums in single precision.
-    assert value[0].tolist() == pytest.approx(row["sinkhorn"], rel=2e-2, abs=2e-6)
+    assert value[0].tolist() == pytest.approx(row["sinkhorn"], rel=1e-3)
 
 
 @pytest.fixture
 def clouds():
     generator = torch.Generator().manual_seed(1)
-    return torch.rand(2, 9, 2, generator=generator, dtype=torch.float64).unbind(0)
+    return torch.rand(2, 6, 2, generator=generator, dtype=torch.float64).unbind(0)
 
 
 @pytest.mark.parametrize("box", [None, torch.ones(2, dtype=torch.float64)], ids=["free", "periodic"])
 def test_sinkhorn_is_a_divergence(clouds, box):
     x, y = clouds
     assert sinkhorn_divergence(x, y, box=box, tolerance=EXACT).item() > 1e-3
-    assert abs(sinkhorn_divergence(x, x[torch.randperm(9)], box=box, tolerance=EXACT).item()) < 1e-10
+    assert abs(sinkhorn_divergence(x, x[torch.randperm(6)], box=box, tolerance=EXACT).item()) < 1e-8
     assert sinkhorn_divergence(y, x, box=box, tolerance=EXACT).item() == pytest.approx(
-        sinkhorn_divergence(x, y, box=box, tolerance=EXACT).item(), abs=1e-10
+        sinkhorn_divergence(x, y, box=box, tolerance=EXACT).item(), abs=1e-8
     )
 
 
 def test_sinkhorn_of_a_translated_cloud_is_the_squared_translation(clouds):
     # Debiasing takes the entropy out of a pure shift: exact for any regularisation that is shared by the three terms.
     x, _ = clouds
-    shift = torch.tensor([0.3, -0.1], dtype=torch.float64)
-    assert sinkhorn_divergence(x, x + shift, tolerance=EXACT).item() == pytest.approx(0.1, rel=1e-8)
+    shift = torch.tensor([0.1, -0.05], dtype=torch.float64)
+    assert sinkhorn_divergence(x, x + shift, tolerance=EXACT).item() == pytest.approx(0.0125, rel=1e-6)
 
 
 def test_sinkhorn_gradient_is_that_of_the_converged_value(clouds):
