@@ -62,7 +62,8 @@ def save_operator(
     """Write an operator with everything that is needed to use it elsewhere.
 
     Args:
-        operator: has ``channels``, ``config`` and, in its state, its normalisation.
+        operator: has ``channels``, ``config`` and, in its state, its normalisation. Of a wrapper without a ``config``,
+            such as ``History`` or ``Constrained``, its ``stepper`` is what is written.
         path: the file, conventionally ``*.safetensors``; replaced whole if it exists.
         data: what it was trained on, for ``axes``, ``dt`` and ``time_units``; a ``Trajectories`` or ``Dataset``.
         training: provenance, JSON values.
@@ -73,8 +74,9 @@ def save_operator(
     Raises:
         ValueError: the operator has no ``channels`` or ``config``, or its state holds something else than tensors.
     """
-    header = {"kind": "operator", "format": _FORMAT, **asdict(_describe(operator, data, training))}
-    write_tensors(path, tensor_state(operator), header)
+    bare = unwrapped(operator)
+    header = {"kind": "operator", "format": _FORMAT, **asdict(_describe(bare, data, training))}
+    write_tensors(path, tensor_state(bare), header)
     return Path(path)
 
 
@@ -95,8 +97,13 @@ def load_operator(
         CheckpointError: no such file, a damaged one, an unknown operator, or weights that do not fit it.
     """
     checkpoint = read_checkpoint(path)
-    operator = _build(path, checkpoint, _operator_class(path, checkpoint.operator, operator_class))
-    load_tensor_state(operator, read_tensors(path).tensors, path)
+    operator_class = _operator_class(path, checkpoint.operator, operator_class)
+    tensors = read_tensors(path).tensors
+    _check_size(path, checkpoint, operator_class, tensors)
+    operator = _build(path, checkpoint, operator_class)
+    if any(tensors[name].dtype == torch.float64 != value.dtype for name, value in tensor_state(operator).items()):
+        operator.double()
+    load_tensor_state(operator, tensors, path)
     return operator.to(device).eval()
 
 
@@ -137,6 +144,30 @@ def load_tensor_state(module: nn.Module, tensors: Mapping[str, Tensor], path: st
     Raises:
         CheckpointError: a tensor is missing, left over or of another shape; the module is untouched then.
     """
+    _check_tensors(module, tensors, path)
+    module.load_state_dict(dict(tensors), strict=False)  # names were checked; some modules add entries of their own
+
+
+def unwrapped(operator: nn.Module) -> nn.Module:
+    """The operator that a checkpoint is made of.
+
+    Raises:
+        ValueError: neither it nor what it wraps has ``channels`` and ``config``.
+    """
+    bare = operator
+    while not hasattr(bare, "config") and isinstance(getattr(bare, "stepper", None), nn.Module):
+        bare = bare.stepper  # type: ignore[assignment]
+    for name in ("channels", "config"):
+        if not hasattr(bare, name):
+            raise ValueError(
+                f"Expected operator to have the attribute {name}, got a {type(bare).__name__} without it. "
+                "An operator of your own needs it to be saved."
+            )
+    return bare
+
+
+def _check_tensors(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """Refuse tensors that are not those of a module: CheckpointError."""
     expected = tensor_state(module)
     missing, left_over = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or left_over:
@@ -150,7 +181,6 @@ def load_tensor_state(module: nn.Module, tensors: Mapping[str, Tensor], path: st
                 f"expected {name} of shape {tuple(tensor.shape)}, {tensor.dtype}, for this {type(module).__name__}, "
                 f"found {tuple(tensors[name].shape)}, {tensors[name].dtype}.",
             )
-    module.load_state_dict(dict(tensors), strict=False)  # names were checked; some modules add entries of their own
 
 
 def public_operators() -> dict[str, type[nn.Module]]:
@@ -164,11 +194,6 @@ def public_operators() -> dict[str, type[nn.Module]]:
 def _describe(operator: nn.Module, data: Any, training: Mapping[str, Any] | None) -> Checkpoint:
     from sciml import __version__
 
-    for name in ("channels", "config"):
-        if not hasattr(operator, name):
-            raise ValueError(
-                f"Expected operator to have the attribute {name}, got a {type(operator).__name__} without it."
-            )
     axes = tuple(
         GridAxis(axis.name, len(axis.coordinates), axis.spacing, axis.units, axis.boundary)
         for axis in getattr(data, "axes", ())
@@ -200,12 +225,26 @@ def _operator_class(path: str | Path, name: str, given: type[nn.Module] | None) 
     return known[name]
 
 
+def _check_size(
+    path: str | Path, checkpoint: Checkpoint, operator_class: type[nn.Module], tensors: Mapping[str, Tensor]
+) -> None:
+    """Refuse a config that does not belong to the tensors, before it can ask for memory that the file does not need."""
+    try:
+        with torch.device("meta"):
+            skeleton = _build(path, checkpoint, operator_class)
+    except NotImplementedError:
+        return  # an operator that computes with values as it is made; it is checked once built
+    _check_tensors(skeleton, tensors, path)
+
+
 def _build(path: str | Path, checkpoint: Checkpoint, operator_class: type[nn.Module]) -> nn.Module:
     """The operator with the weights it is born with."""
     channels = {"channels": checkpoint.channels} if "channels" in checkpoint.config else {}
     state = torch.get_rng_state()
     try:
         return operator_class(**{**checkpoint.config, **channels})
+    except NotImplementedError:
+        raise
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         raise CheckpointError(path, f"its config does not build a {checkpoint.operator}: {error}") from error
     finally:

@@ -52,12 +52,16 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
     stored = {name: _storable(tensor) for name, tensor in tensors.items()}
     content = {"header": dict(header), "complex": complex_names, "checksum": _checksum(stored)}
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(b"")
-    mode = partial.stat().st_mode
-    save_file(stored, partial, metadata={_KEY: json.dumps(content)})
-    partial.chmod(mode)  # safetensors makes files that only their owner can read, whatever the umask
-    _flush_to_disk(partial)
-    os.replace(partial, path)
+    try:
+        partial.write_bytes(b"")
+        mode = partial.stat().st_mode
+        save_file(stored, partial, metadata={_KEY: json.dumps(content)})
+        partial.chmod(mode)  # safetensors makes files that only their owner can read, whatever the umask
+        _flush_to_disk(partial)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     _flush_to_disk(path.parent)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sciml.checkpoint import unwrapped
+
 from .interrupt import StopSignals
 from .loop import Training
 from .objective import frames_needed
@@ -70,7 +72,7 @@ def fit(
     given = {name: value for name, value in (("epochs", epochs), ("lr", lr)) if value is not None}
     settings = replace(settings or FitSettings(), **given)
     frames = _check(operator, train, valid, settings)
-    folder = None if out is None else _open_folder(Path(out), settings)
+    folder = None if out is None else _open_folder(Path(out), operator, settings)
     set_normalization(operator, train)
     home = next(chain(operator.parameters(), operator.buffers())).device
     with preserved_randomness(), StopSignals(folder is not None) as signals:
@@ -117,7 +119,8 @@ def _check(operator: nn.Module, train: Any, valid: Any, settings: FitSettings) -
     return frames
 
 
-def _open_folder(path: Path, settings: FitSettings) -> StateFolder:
+def _open_folder(path: Path, operator: nn.Module, settings: FitSettings) -> StateFolder:
+    unwrapped(operator)  # refuses what could not be saved after hours of training
     folder = StateFolder(path)
     if not settings.resume and folder.paths():
         raise ValueError(
