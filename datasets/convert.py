@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def convert(
     source: str | Path | Dataset,
     target: str | Path,
     *,
-    layout: Literal["native", "the_well", "pdebench"] = "native",
+    layout: str = "native",
     compression: int = 0,
     dtype: str | None = None,
     progress: Progress | None = None,
@@ -56,7 +56,7 @@ def convert(
     Args:
         source: what to convert.
         target: a file; for The Well also a directory, which gets a file per split and ``stats.yaml``.
-        layout: what to write.
+        layout: "native", "the_well" or "pdebench".
         compression: gzip level of a native file, 0 for none.
         dtype: "float32" or "float64" of a native file; as the source by default.
         progress: called as ``progress(done, total)`` after each trajectory.

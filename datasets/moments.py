@@ -128,7 +128,7 @@ class TrajectoryMoments:
 
 def compute_statistics(
     dataset: Dataset,
-    trajectories: Iterable[int] | None = None,
+    trajectories: Iterable[int] | np.ndarray | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Statistics:
@@ -150,7 +150,7 @@ def compute_statistics(
 
 
 def trajectory_moments(
-    dataset: Dataset, trajectories: Iterable[int], *, progress: Callable[[int, int], None] | None = None
+    dataset: Dataset, trajectories: Iterable[int] | np.ndarray, *, progress: Callable[[int, int], None] | None = None
 ) -> TrajectoryMoments:
     """What ``compute_statistics`` is computed from, to be merged with that of other files."""
     chosen = [int(trajectory) for trajectory in trajectories]

@@ -93,7 +93,8 @@ class Trajectories(data.Dataset[Window]):
         self.datasets = tuple(entry if isinstance(entry, Dataset) else open_dataset(entry) for entry in listed)
         require_alike(self.datasets, names, parameters)
         self._names = None if names is None else tuple(names)
-        self._parameters, self._space_stride, self._seed = tuple(parameters), space_stride, seed
+        self._parameters, self._space_stride = tuple(parameters), space_stride
+        self._split, self._seed = split, seed
         self._plan = frame_plan(window=window, stride=stride, lead_times=lead_times)
         self._places = places_of(self.datasets, split=split, limit=max_trajectories, seed=seed)
         counts = [self._plan.count(self._length(place)) for place in self._places]
@@ -177,8 +178,12 @@ class Trajectories(data.Dataset[Window]):
 
     @cached_property
     def statistics(self) -> Statistics:
-        """Of ``channels``: stored in the files, or else computed over their training split, once in this process."""
-        return training_statistics(self.datasets, self._names, self._parameters, seed=self._seed)
+        """Of ``channels`` over the training split: stored in the files, or else computed, once in this process.
+
+        Over all trajectories where a file has no splits and none was asked for.
+        """
+        seed = None if self._split is None else self._seed
+        return training_statistics(self.datasets, self._names, self._parameters, divided_by=seed)
 
     @property
     def kind(self) -> str:

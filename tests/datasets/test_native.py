@@ -61,7 +61,11 @@ def test_xarray_reads_dimensions_coordinates_and_units(tmp_path: Path, engine: s
     path = write_dataset(tmp_path / "flow.h5", flows.header(), written, compression=compression)
     with xarray.open_dataset(path, engine=engine) as opened:
         assert opened["velocity"].dims == ("sample", "time", "velocity_component", "x", "y")
-        assert opened["density"].dims == ("sample", "time", "x", "y") and opened["porosity"].dims == ("sample", "x", "y")
+        assert opened["density"].dims == ("sample", "time", "x", "y") and opened["porosity"].dims == (
+            "sample",
+            "x",
+            "y",
+        )
         assert opened["density"].attrs["units"] == "kg m-3" and opened["nu"].attrs["units"] == "m2 s-1"
         assert opened["x"].attrs["boundary"] == "periodic" and opened["time"].attrs["units"] == "s"
         assert opened["split"].attrs["flag_meanings"] == "none train valid test"
@@ -210,7 +214,9 @@ def test_particles_of_different_numbers(tmp_path: Path) -> None:
 def test_own_clocks_and_masks(tmp_path: Path) -> None:
     rng, shape = np.random.default_rng(0), (8, 6)
     written = [
-        Trajectory(t.u, t.static, t.parameters, t.split, times=rng.random(len(t.u)).cumsum(), mask=rng.random(shape) > 0.5)
+        Trajectory(
+            t.u, t.static, t.parameters, t.split, times=rng.random(len(t.u)).cumsum(), mask=rng.random(shape) > 0.5
+        )
         for t in flows.trajectories(3)
     ]
     header = flows.header(own_times=True, own_masks=True)
