@@ -206,21 +206,26 @@ class Euler(nn.Module):
         # Substeps a hundredth over the limit are allowed, so that rounding adds none.
         count = torch.ceil(left - 0.01).clamp(min=1)
         dt = part.remaining / count
-        primitive = self._ssprk3(dt, part, self.equations.reconstruction)
+        primitive, attempts = self._attempt(dt, part, (self.equations.reconstruction, *FALLBACKS))
         physical = is_physical(primitive.detach())
-        attempts = 1
-        for fallback in FALLBACKS:
-            if bool(physical.all()):
-                break
-            bad = (~physical).nonzero().flatten()
-            repeated = self._ssprk3(dt[bad], part.select(bad), fallback)
-            primitive = primitive.index_put((bad,), repeated)
-            physical = is_physical(primitive.detach())
-            attempts += 1
         # A sample that first order has not saved is handed back as it is: the caller sees it, the loop ends.
         done = (count <= 1) | ~physical
         remaining = part.remaining - dt
         return _Part(part.rows, primitive, part.gamma, remaining), done, attempts * len(SSPRK3.b)
+
+    def _attempt(self, dt: Tensor, part: _Part, reconstructions: tuple[Reconstruction, ...]) -> tuple[Tensor, int]:
+        """The new state by the first reconstruction that leaves a sample physical, and the attempts made."""
+        first, *others = reconstructions
+        primitive = self._ssprk3(dt, part, first)
+        good = is_physical(primitive.detach())
+        if not others or bool(good.all()):
+            return primitive, 1
+        # With gradients, the good samples are stepped again alone: that of a discarded NaN would be NaN.
+        again = primitive.requires_grad
+        kept = self._ssprk3(dt[good], part.select(good), first) if again else primitive[good]
+        repaired, attempts = self._attempt(dt[~good], part.select(~good), tuple(others))
+        primitive = torch.zeros_like(primitive).index_put((good,), kept).index_put((~good,), repaired)
+        return primitive, attempts + 1 + again
 
     def _ssprk3(self, dt: Tensor, part: _Part, reconstruction: Reconstruction) -> Tensor:
         start = to_conserved(part.primitive, part.gamma)
