@@ -71,7 +71,7 @@ def dataset(file: h5py.File, name: str) -> h5py.Dataset:
     return found
 
 
-def has(group: h5py.Group, name: str) -> bool:
+def has(group: h5py.Group | h5py.Dataset, name: str) -> bool:
     """Whether the group has a link of that name. ``in`` would also open the file that an external link points to."""
     return isinstance(group, h5py.Group) and group.id.links.exists(name.encode())
 
@@ -104,7 +104,8 @@ def _plain_path(file: h5py.File, name: str) -> str:
             links += 1
             if links > MAX_LINKS:
                 raise DatasetError(file.filename, "is a cyclic link.", where=name, remedy="Remove it.")
-            target = file[done or "/"].id.links.get_val(part.encode()).decode(errors="replace")
+            parent = file[done or "/"]  # kept alive while its links are asked
+            target = parent.id.links.get_val(part.encode()).decode(errors="replace")
             left = [step for step in target.split("/") if step] + left
             done = "" if target.startswith("/") else done
         else:
