@@ -1,7 +1,7 @@
 """Exponential Runge-Kutta steps: a linear part that is diagonal in Fourier space is solved exactly.
 
-For c' = z c + N(c), stage i is c_i = exp(node_i dt z) c + dt sum_j a_ij(dt z) N(c_j): a Butcher tableau whose entries are
-functions of the linear part (M. Hochbruck, A. Ostermann, "Exponential integrators", Acta Numerica 19 (2010), eq. 2.34).
+For c' = z c + N(c), stage i is c_i = exp(node_i dt z) c + dt sum_j a_ij(dt z) N(c_j): a Butcher tableau whose entries
+are functions of the linear part (M. Hochbruck, A. Ostermann, "Exponential integrators", Acta Numerica 19 (2010)).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Phi(NamedTuple):
 
     @classmethod
     def of(cls, z: Tensor) -> Phi:
-        """Evaluate without cancellation: by the series where |z| < 1, by the recurrence phi_(k+1) = (phi_k - 1/k!)/z else."""
+        """Evaluate without cancellation: by series where |z| < 1, else by phi_(k+1) = (phi_k - 1/k!) / z."""
         z = z.to(torch.complex128 if z.is_complex() else torch.float64)
         near = z.abs() < 1
         # Each branch sees only arguments that it is good for, or its gradient would spoil the other's.
@@ -107,7 +107,7 @@ Nonlinearity = Callable[[Tensor, Tensor], Tensor]
 
 
 class Semilinear(NamedTuple):
-    """An equation on one grid: the symbol of its linear part, broadcastable to (batch, channel, *modes), and the rest."""
+    """An equation on one grid: its linear part's symbol, broadcastable to (batch, channel, *modes), and the rest."""
 
     linear: Tensor
     nonlinear: Nonlinearity
@@ -118,7 +118,7 @@ class SemilinearEquation(Protocol):
     """A module that states u_t = L u + N(t, u) on periodic grids; its physical parameters are parameters or buffers."""
 
     def grid(self, y: Tensor) -> PeriodicGrid:
-        """The grid of a state (batch, channel, *space); raises ValueError for a state that is none of this equation's."""
+        """The grid of a state (batch, channel, *space); raises ValueError for a state of another shape."""
         ...
 
     def on(self, grid: PeriodicGrid) -> Semilinear:

@@ -1,8 +1,8 @@
 """Random initial states on periodic grids.
 
-A sample depends on the generator and on the samples drawn before it, never on how many are drawn after: the first fields of a
-batch are the same whatever its size. Everything is drawn in float64 on the generator's device, so that float32 and CUDA
-states are roundings of the same field.
+A sample depends on the generator and on the samples drawn before it, never on how many are drawn after: the first
+fields of a batch are the same whatever its size. Everything is drawn in float64 on the generator's device, so that
+float32 and CUDA states are roundings of the same field.
 """
 
 from __future__ import annotations

@@ -18,12 +18,12 @@ class PeriodicGrid:
 
     Point i of an axis lies at i * length / points. Of N points only the wave numbers |k| <= K with (degree + 1) K < N
     are kept: then no product of ``degree`` fields is aliased onto a kept mode (S. A. Orszag, "On the elimination of
-    aliasing in finite-difference schemes by filtering high-wavenumber components", J. Atmos. Sci. 28 (1971); degree 2 is
-    the 2/3 rule). The transforms run over the kept lines alone.
+    aliasing in finite-difference schemes by filtering high-wavenumber components", J. Atmos. Sci. 28 (1971); degree 2
+    is the 2/3 rule). The transforms run over the kept lines alone.
 
-    Coefficients have shape (batch, channel, *modes) with the space axes in reverse, so that every transform but the first
-    runs along contiguous memory: wave numbers 0..K of the last space axis, then 0..K, -K..-1 of each one before. The
-    coefficient of wave number 0 is the mean, at any resolution.
+    Coefficients have shape (batch, channel, *modes) with the space axes in reverse, so that every transform but the
+    first runs along contiguous memory: wave numbers 0..K of the last space axis, then 0..K, -K..-1 of each one before.
+    The coefficient of wave number 0 is the mean, at any resolution.
 
     Attributes:
         shape: points of each space axis.

@@ -15,10 +15,10 @@ from .parameter import register
 
 
 class Advection(nn.Module):
-    """A stepper that shifts the state's trigonometric interpolant by velocity dt: exact for any dt where it is resolved.
+    """A stepper that shifts the state's trigonometric interpolant by velocity dt, exactly for any dt.
 
-    Between grid points the Nyquist mode of an even number of points has no defined shift; its amplitude follows the real
-    part, cos(k velocity dt). States are (batch, channel, *space).
+    Between grid points the Nyquist mode of an even number of points has no defined shift; its amplitude follows the
+    real part, cos(k velocity dt). States are (batch, channel, *space).
 
     Args:
         velocity: of one axis: a number or (batch,); of d axes: (d,) alike for all samples or (batch, d).

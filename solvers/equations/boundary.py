@@ -82,13 +82,11 @@ def per_axis(boundary: Boundaries, spacing: float | Sequence[float], axes: int) 
     return list(zip(boundaries, spacings))
 
 
-def divergence_of_flux(
-    u: Tensor, k: Tensor | None, boundary: Boundaries, spacing: float | Sequence[float]
-) -> Tensor:
+def divergence_of_flux(u: Tensor, k: Tensor | None, boundary: Boundaries, spacing: float | Sequence[float]) -> Tensor:
     """div(k grad u) of cells (batch, channel, *space), to second order and conservative; k of 1 where None.
 
-    The conductivity of a face is the harmonic mean of its two cells, that of two resistances in series, so that the flux
-    is continuous where k jumps (S. V. Patankar, "Numerical Heat Transfer and Fluid Flow", 1980, eq. 4.9).
+    The conductivity of a face is the harmonic mean of its two cells, that of two resistances in series, so that the
+    flux is continuous where k jumps (S. V. Patankar, "Numerical Heat Transfer and Fluid Flow", 1980, eq. 4.9).
     """
     total = torch.zeros_like(u)
     for axis, (side, h) in enumerate(per_axis(boundary, spacing, u.dim() - 2), start=2):

@@ -1,4 +1,4 @@
-"""Heat conduction in a medium of variable conductivity, u_t = div(k grad u) + source, in one, two or three dimensions."""
+"""Heat conduction in a medium of variable conductivity, u_t = div(k grad u) + source, in any number of dimensions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Incompressible flow in a periodic box in two dimensions, in vorticity form.
 
-w_t + u . grad w = nu laplace w - drag w + forcing, with w = v_x - u_y. Space axis 0 is x and belongs to u, axis 1 is y and
-belongs to v.
+w_t + u . grad w = nu laplace w - drag w + forcing, with w = v_x - u_y. Space axis 0 is x and belongs to u, axis 1 is y
+and belongs to v.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .parameter import register
 
 
 class NavierStokes(nn.Module):
-    """The semilinear equation, for ``ExponentialRungeKutta(NavierStokes(1e-3), ETDRK4)``; states are w, (batch, 1, nx, ny).
+    """The semilinear equation of w (batch, 1, nx, ny), for ``ExponentialRungeKutta(NavierStokes(1e-3), ETDRK4)``.
 
-    The advection is computed as (d_xx - d_yy)(u v) + d_xy(v^2 - u^2), which takes two transforms each way (C. Basdevant,
-    "Technical improvements for direct numerical simulation of homogeneous three-dimensional turbulence", J. Comput. Phys.
-    50 (1983)), free of aliasing, so that energy and enstrophy are conserved but for viscosity, drag and forcing. The mean
-    vorticity is zero on a periodic box; a mean in the state is kept and moves nothing. The mean flow is zero.
+    The advection is computed as (d_xx - d_yy)(u v) + d_xy(v^2 - u^2), which takes two transforms each way
+    (C. Basdevant, "Technical improvements for direct numerical simulation of homogeneous three-dimensional turbulence",
+    J. Comput. Phys. 50 (1983)), free of aliasing, so that energy and enstrophy are conserved but for viscosity, drag
+    and forcing. The mean vorticity is zero on a periodic box; a mean in the state moves nothing. The mean flow is zero.
 
     Args:
         viscosity: nu >= 0, a number or (batch,).
@@ -114,7 +114,7 @@ def velocity_of(
     length: float | Sequence[float] = 1.0,
     mean: Float[Tensor, "batch 2"] | None = None,
 ) -> Float[Tensor, "batch 2 nx ny"]:
-    """The divergence-free velocity of a vorticity field on a periodic box, with the given mean flow, zero by default."""
+    """The divergence-free velocity of a vorticity field on a periodic box, of zero mean flow unless given."""
     grid = PeriodicGrid.of(vorticity, length)
     velocity = grid.inverse(_biot_savart(grid) * grid.forward(vorticity))
     return velocity if mean is None else velocity + mean.to(velocity)[:, :, None, None]

@@ -109,7 +109,7 @@ class ReactionDiffusion(nn.Module):
 class ReactionDiffusionCells(nn.Module):
     """The vector field on cells between boundaries, for ``RungeKutta``; of second order in space.
 
-    PDEBench's diffusion-reaction problem is ``ReactionDiffusionCells(FitzHughNagumo(), (1e-3, 5e-3), spacing=2 / 128)``.
+    PDEBench's problem is ``ReactionDiffusionCells(FitzHughNagumo(), (1e-3, 5e-3), spacing=2 / 128)``.
 
     Args:
         reaction, diffusivity: as in ``ReactionDiffusion``.
@@ -159,6 +159,6 @@ def _per_channel(diffusivity: Tensor, space: Any) -> Tensor:
 def _check_species(y: Tensor, diffusivity: Tensor) -> None:
     if y.dim() < 3 or diffusivity.dim() not in (1, 2) or y.shape[1] != diffusivity.shape[-1]:
         raise ValueError(
-            f"Expected y of shape (batch, {diffusivity.shape[-1] if diffusivity.dim() else 'channel'}, *space), one species "
-            f"for each entry of diffusivity {tuple(diffusivity.shape)}, got {tuple(y.shape)}."
+            f"Expected y of shape (batch, channel, *space) with one species for each entry of diffusivity, "
+            f"(channel,) or (batch, channel), got y {tuple(y.shape)} and diffusivity {tuple(diffusivity.shape)}."
         )

@@ -1,4 +1,4 @@
-"""Exponential integrators: exact linear parts, declared orders, phi functions to rounding, the same with and without reuse."""
+"""Exponential integrators: exact linear parts, declared orders, phi functions to rounding, reuse, gradients."""
 
 import math
 from decimal import Decimal, getcontext
@@ -37,7 +37,9 @@ def test_phi_functions_to_rounding(z):
     exact, values = Decimal(z), []
     for k in (1, 2, 3):
         if abs(z) < 1e-2:
-            values.append(float(sum(exact**j / math.factorial(j + k) for j in range(1, 30)) + 1 / Decimal(math.factorial(k))))
+            values.append(
+                float(sum(exact**j / math.factorial(j + k) for j in range(1, 30)) + 1 / Decimal(math.factorial(k)))
+            )
         else:
             tail = exact.exp() - sum(exact**j / math.factorial(j) for j in range(k))
             values.append(float(tail / exact**k))

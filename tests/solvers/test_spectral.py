@@ -107,7 +107,10 @@ def test_wrong_fields_are_refused():
 
 def test_random_fields_have_the_asked_spectrum_and_variance():
     fields = gaussian_random_field(
-        400, (32,), spectrum=lambda k: (k < 40).double() * (1 + k), generator=torch.Generator().manual_seed(1),
+        400,
+        (32,),
+        spectrum=lambda k: (k < 40).double() * (1 + k),
+        generator=torch.Generator().manual_seed(1),
         dtype=torch.float64,
     )
     assert fields.square().mean().item() == pytest.approx(1.0, abs=0.05)

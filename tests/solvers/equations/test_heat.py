@@ -61,7 +61,9 @@ def test_heat_is_conserved_for_any_conductivity(name):
 
 def test_prescribed_flux_and_source_heat_the_box():
     y = torch.ones(1, 2, 16, 8, dtype=torch.float64)
-    heat = Heat(spacing=0.25, boundary=(Neumann(0.5), Periodic()), source=lambda t: 3.0 * t[:, None, None, None] * y[:, :1])
+    heat = Heat(
+        spacing=0.25, boundary=(Neumann(0.5), Periodic()), source=lambda t: 3.0 * t[:, None, None, None] * y[:, :1]
+    )
     slope = heat(torch.full((1,), 2.0, dtype=torch.float64), y)[:, 0]
     # Two faces of length 2 let 0.5 in per unit length; the source adds 6 per unit of the area 4 x 2.
     assert slope.sum().item() * 0.25**2 == pytest.approx(2 * 2 * 0.5 + 6 * 8)

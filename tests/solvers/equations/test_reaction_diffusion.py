@@ -30,8 +30,12 @@ class Decay(nn.Module):
 
 def low_modes(batch, shape):
     return gaussian_random_field(
-        batch, shape, spectrum=lambda k: torch.exp(-((k / 8) ** 2)), generator=torch.Generator().manual_seed(0),
-        channels=2, dtype=torch.float64,
+        batch,
+        shape,
+        spectrum=lambda k: torch.exp(-((k / 8) ** 2)),
+        generator=torch.Generator().manual_seed(0),
+        channels=2,
+        dtype=torch.float64,
     )
 
 
@@ -52,7 +56,9 @@ def test_a_uniform_state_reacts_as_the_ordinary_equation(name):
     ts = torch.tensor([0.0, 1.0], **CLOCK)
     ordinary = solve(RungeKutta(lambda t, y: reaction(y), RK4), y0, ts, FixedStep(0.01)).ys
     ours = solve(ExponentialRungeKutta(ReactionDiffusion(reaction, (0.1, 0.2)), ETDRK4), y0, ts, FixedStep(0.01)).ys
-    cells = solve(RungeKutta(ReactionDiffusionCells(reaction, (0.1, 0.2), spacing=0.5), RK4), y0, ts, FixedStep(0.01)).ys
+    cells = solve(
+        RungeKutta(ReactionDiffusionCells(reaction, (0.1, 0.2), spacing=0.5), RK4), y0, ts, FixedStep(0.01)
+    ).ys
     torch.testing.assert_close(ours, ordinary, rtol=0, atol=1e-9)
     torch.testing.assert_close(cells, ordinary, rtol=0, atol=1e-12)
 
