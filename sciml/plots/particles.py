@@ -62,7 +62,8 @@ def particles(
         axis.tick_params(labelsize=8, colors=style.INK)
     for row, name in zip(axes, ("truth", "prediction")):
         row[0].set_ylabel(name, fontsize=11, color=style.INK)
-    margin = 0.05 * float((high - low).max())
-    axes[0, 0].set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+    margin = 0.05 * max(width, height)
+    (left, bottom), (right, top) = low.tolist(), high.tolist()
+    axes[0, 0].set(xlim=(left - margin, right + margin), ylim=(bottom - margin, top + margin))
     figure.colorbar(drawn, ax=axes[1], label=style.quantity("distance from truth", unit), aspect=15)
     return figure
