@@ -23,6 +23,7 @@ from sciml.generation.recipe import Recipe
 from sciml.generation.shard import Shard, make_shard
 
 IN_FLIGHT = 2  # shards per worker: one being made, one ready to start
+PATIENCE = 20  # seconds that a scheduler has to answer
 
 
 def in_process(recipe: Recipe, indices: Sequence[int]) -> Iterator[Shard]:
@@ -65,7 +66,7 @@ def on_cluster(recipe: Recipe, indices: Sequence[int], address: str) -> Iterator
     except ImportError:
         raise ValueError("dask_address needs dask.distributed. Install it: pip install 'sciml[cluster]'.") from None
     try:
-        client = Client(address, set_as_default=False, timeout=20)
+        client = Client(address, set_as_default=False, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise GenerationError(
             f"No dask scheduler answers at {address} ({type(error).__name__}). Start one with `dask scheduler`, "
@@ -101,7 +102,7 @@ def _gathered(client: Any, recipe: Recipe, indices: Sequence[int]) -> Iterator[S
 
     left = iter(indices)
     threads = sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
-    completed = as_completed(submit(IN_FLIGHT * max(1, threads)))
+    completed = as_completed(submit(IN_FLIGHT * max(1, threads)), loop=client.loop)
     for future in completed:
         shard = future.result()
         future.release()

@@ -19,6 +19,13 @@ def tubes():
 
 
 @pytest.fixture(scope="session")
+def breaking():
+    """A recipe that no solver could carry out."""
+    settings = {"trajectories": 2, "size": 16, "frames": 3, "parameters": {"threshold": 1e12}}
+    return Recipe(FAMILIES["fitzhugh-nagumo-2d"], **settings)
+
+
+@pytest.fixture(scope="session")
 def finished(tubes, tmp_path_factory):
     """Their file, made in one go in this process."""
     return make(tubes(), tmp_path_factory.mktemp("finished") / "tubes.h5")

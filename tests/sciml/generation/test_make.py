@@ -104,7 +104,7 @@ def test_a_finished_file_is_left_alone(tubes, finished, monkeypatch):
 def test_another_recipe_at_the_same_place_needs_overwrite(tubes, tmp_path):
     path = make(tubes(), tmp_path / "tubes.h5")
     content = path.read_bytes()
-    with pytest.raises(GenerationError, match=r"tubes.h5 has another recipe \(seed: 0 there, 1 asked for\)"):
+    with pytest.raises(GenerationError, match=r"tubes.h5 was made by another recipe \(seed: 0 there, 1 asked for\)"):
         make(tubes(seed=1), path)
     assert path.read_bytes() == content
     make(tubes(seed=1), path, overwrite=True)
@@ -171,13 +171,12 @@ def test_a_damaged_shard_is_made_again(tubes, tmp_path, damage, finished):
     assert path.read_bytes() == finished.read_bytes()
 
 
-def test_a_broken_trajectory_is_named_and_never_written(tubes, tmp_path):
-    recipe = tubes(parameters={"velocity_left": -80.0, "velocity_right": 80.0})
+def test_a_broken_trajectory_is_named_and_never_written(breaking, tmp_path):
     with pytest.raises(GenerationError) as caught:
-        make(recipe, tmp_path / "tubes.h5")
+        make(breaking, tmp_path / "patterns.h5")
     message = str(caught.value)
-    assert "Trajectory 0 of euler-1d-riemann" in message and "velocity_left = -80" in message
-    assert "supersample=4" in message and not list(tmp_path.glob("**/*.h5"))
+    assert "Trajectory 0 of fitzhugh-nagumo-2d" in message and "threshold = 1e+12" in message
+    assert "supersample=2" in message and not list(tmp_path.glob("**/*.h5"))
 
 
 def test_a_full_disk_is_named_and_what_was_made_is_kept(tubes, tmp_path, monkeypatch, finished):
