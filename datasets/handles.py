@@ -10,6 +10,7 @@ from threading import Lock
 import h5py
 
 from .errors import DatasetError
+from .heaps import check_heaps
 from .signature import require_hdf5
 
 LIMIT = 32
@@ -65,6 +66,7 @@ def _drop_after_fork() -> None:
 
 def _opened(path: Path) -> h5py.File:
     require_hdf5(path)
+    check_heaps(path)
     try:
         return h5py.File(path, "r", locking=False)
     except (OSError, RuntimeError, ValueError) as error:
