@@ -194,13 +194,14 @@ def public_operators() -> dict[str, type[nn.Module]]:
 def _describe(operator: nn.Module, data: Any, training: Mapping[str, Any] | None) -> Checkpoint:
     from sciml import __version__
 
+    config: dict[str, Any] = operator.config  # type: ignore[assignment]
     axes = tuple(
         GridAxis(axis.name, len(axis.coordinates), axis.spacing, axis.units, axis.boundary)
         for axis in getattr(data, "axes", ())
     )
     return Checkpoint(
         operator=type(operator).__name__,
-        config={**operator.config, **({"channels": None} if "channels" in operator.config else {})},  # type: ignore[dict-item]
+        config={name: None if name == "channels" else value for name, value in config.items()},
         channels=tuple(operator.channels),  # type: ignore[arg-type]
         dt=getattr(data, "dt", None),
         time_units=getattr(data, "time_units", ""),

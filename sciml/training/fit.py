@@ -69,9 +69,11 @@ def fit(
         TrainingError: the loss became NaN or infinite. Nothing of it is saved; the operator's weights are lost.
         TrainingInterrupted: Ctrl-C or SIGTERM (with ``out``); a ``SystemExit``.
     """
-    given = {name: value for name, value in (("epochs", epochs), ("lr", lr)) if value is not None}
-    settings = replace(settings or FitSettings(), **given)
-    frames = _check(operator, train, valid, settings)
+    settings = settings or FitSettings()
+    settings = replace(
+        settings, epochs=settings.epochs if epochs is None else epochs, lr=settings.lr if lr is None else lr
+    )
+    frames = _check(operator, train, valid, settings, out)
     folder = None if out is None else _open_folder(Path(out), operator, settings)
     set_normalization(operator, train)
     home = next(chain(operator.parameters(), operator.buffers())).device
@@ -102,7 +104,7 @@ def _mean_gap(train: Any) -> float:
     return float(torch.cat([torch.as_tensor(train[k][0], dtype=torch.float64).diff() for k in some]).mean())
 
 
-def _check(operator: nn.Module, train: Any, valid: Any, settings: FitSettings) -> int:
+def _check(operator: nn.Module, train: Any, valid: Any, settings: FitSettings, out: str | Path | None) -> int:
     """Refuse what cannot be trained; returns how many frames of a window a training step uses."""
     check_operator(operator, train)
     window = len(train[0][0]) if len(train) else 0
@@ -111,6 +113,8 @@ def _check(operator: nn.Module, train: Any, valid: Any, settings: FitSettings) -
     if valid is not None:
         check_channels(tuple(operator.channels), tuple(valid.channels), "valid")  # type: ignore[arg-type]
         check_windows(valid, settings, "valid", 2)
+    if settings.tensorboard and out is None:
+        raise ValueError("Expected `out` for tensorboard=True, got None. Pass out=..., where the events go.")
     for name in ("patience", "rollout"):
         if getattr(settings, name) and valid is None:
             raise ValueError(

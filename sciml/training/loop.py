@@ -6,7 +6,6 @@ import math
 import signal
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +13,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sciml.checkpoint import load_tensor_state, save_operator, tensor_state
+from sciml.checkpoint import save_operator, tensor_state
 
-from .ema import MovingAverage
 from .interrupt import StopSignals, TrainingInterrupted
+from .learner import Learner
 from .log import EpochRecord, TensorBoardLog, write_csv
-from .objective import NormalisedLoss, TrainingObjective, drawn_frames, time_steps
-from .order import Share, WindowLoader, shares, training_order
+from .order import WindowLoader, shares, training_order
 from .problem import TrainingError
 from .processes import place_of
 from .progress import Display
 from .randomness import seed_step
 from .result import FitResult
 from .settings import FitSettings
-from .state import Position, StateFolder, TrainingState, load_optimizer_tensors, optimizer_tensors
+from .state import Position, StateFolder, TrainingState
 from .validation import Validation, validate
 
 if TYPE_CHECKING:
@@ -58,16 +56,18 @@ class Training:
         frames: int,
         folder: StateFolder | None,
     ) -> None:
-        self.fabric, self.operator, self.train, self.valid = fabric, operator, train, valid
-        self.settings, self.frames, self.folder = settings, frames, folder
+        self.fabric, self.train, self.valid = fabric, train, valid
+        self.settings, self.folder = settings, folder
         self.place = place_of(fabric)
         self.steps_per_epoch = math.ceil(len(train) / settings.batch_size)
         self.position = Position()
         self.best: dict[str, Tensor] = {}
-        self._set_up_modules()
-        self._set_up_loaders()
+        axis = 2 if getattr(train, "kind", "grid") == "particles" else 1
+        self.learner = Learner(fabric, operator, settings, frames=frames, channel_axis=axis)
+        self.loader = self._loader(train)
+        self.valid_loader = None if valid is None else self._loader(valid)
         self._resume()
-        self._set_up_reports()
+        self._open_reports()
 
     def run(self, signals: StopSignals) -> FitResult:
         """Train to the end."""
@@ -82,20 +82,8 @@ class Training:
         if self.board is not None:
             self.board.close()
 
-    def _set_up_modules(self) -> None:
-        settings = self.settings
-        axis = 2 if getattr(self.train, "kind", "grid") == "particles" else 1
-        self.loss = NormalisedLoss(self.operator, settings.loss, axis)
-        objective = TrainingObjective(self.operator, self.loss, settings, self.frames)
-        self.plain_optimizer = _adamw(self.operator, settings)
-        self.objective, self.optimizer = self.fabric.setup(objective, self.plain_optimizer)
-        decay = settings.ema_decay
-        self.average = None if decay is None else MovingAverage(self.operator, decay)
-
-    def _set_up_loaders(self) -> None:
-        workers, pin = self.settings.num_workers, self.fabric.device.type == "cuda"
-        self.loader = WindowLoader(self.train, num_workers=workers, pin=pin)
-        self.valid_loader = None if self.valid is None else WindowLoader(self.valid, num_workers=workers, pin=pin)
+    def _loader(self, data: Any) -> WindowLoader:
+        return WindowLoader(data, num_workers=self.settings.num_workers, pin=self.fabric.device.type == "cuda")
 
     def _resume(self) -> None:
         """Go on from the newest state, where there is one; all processes from the one that the first has chosen."""
@@ -111,22 +99,15 @@ class Training:
                 f"Expected train to hold the {state.windows} windows of the run in {self.folder.path}, got "
                 f"{len(self.train)}. Use the same data, or another `out` for a new run."
             )
-        load_tensor_state(self.operator, state.operator, path)
-        load_optimizer_tensors(self.plain_optimizer, state.optimizer, path)
-        if self.average is not None:
-            self.average.load(state.average)
-        if state.scaler:
-            self.fabric.strategy.precision.load_state_dict(dict(state.scaler))
+        self.learner.load(state, path)
         self.position, self.best = state.position, dict(state.best)
 
-    def _set_up_reports(self) -> None:
+    def _open_reports(self) -> None:
         position, settings, first = self.position, self.settings, self.place.rank == 0
-        self.display = Display(settings.epochs * self.steps_per_epoch, position.steps, settings.quiet or not first)
-        self.board: TensorBoardLog | None = None
-        if first and settings.tensorboard:
-            if self.folder is None:
-                raise ValueError("Expected `out` for tensorboard=True, got None. Pass out=..., where the events go.")
+        self.board = None
+        if first and settings.tensorboard and self.folder is not None:
             self.board = TensorBoardLog(self.folder.path, position.steps)
+        self.display = Display(settings.epochs * self.steps_per_epoch, position.steps, settings.quiet or not first)
         if position.steps and self.folder is not None:
             self.display.say(f"resumed {self.folder.path} after {position.epoch} epochs and {position.step} steps")
 
@@ -137,46 +118,15 @@ class Training:
         )[position.step :]
         plan = [shares(batch, self.place, settings.accumulate) for batch in order]
         windows = self.loader.load([share.windows for parts in plan for share in parts])
-        self.objective.train()
-        clock = _Clock(saved=time.monotonic(), read=time.perf_counter())
-        unread = _Unread()
+        unread = _Unread(saved=time.monotonic(), read=time.perf_counter())
         for batch, parts in zip(order, plan):
-            loss = self._step([(share, *next(windows)) for share in parts])
+            loaded = [(share, *next(windows)) for share in parts]
+            seed_step(settings.seed, position.epoch, position.step, self.place.rank)
+            loss = self.learner.step(loaded, self._lr(position.step), position.steps + 1)
             unread.add(loss, len(batch))
             position.step, position.steps = position.step + 1, position.steps + 1
             if self._reads_now():
-                self._read(unread, clock, signals)
-
-    def _step(self, parts: list[tuple[Share, Tensor, Tensor]]) -> Tensor:
-        """One optimiser step; returns this process's part of the batch's mean loss."""
-        position, settings = self.position, self.settings
-        seed_step(settings.seed, position.epoch, position.step, self.place.rank)
-        total = torch.zeros((), device=self.fabric.device)
-        for number, (share, t, u) in enumerate(parts, start=1):
-            t, u = drawn_frames(t, u, self.frames)
-            times, dt = time_steps(t, u.dtype)
-            with self._gradients(synchronised=number == len(parts)):
-                loss = self.objective(*self.fabric.to_device((times, dt, u))).mean() * share.weight
-                self.fabric.backward(loss)
-            total = total + loss.detach()
-        if settings.clip_norm is not None:
-            # A NaN loss is reported where losses are read; an overflow in 16-mixed only skips the step.
-            self.fabric.clip_gradients(
-                self.objective, self.optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
-            )
-        for group in self.plain_optimizer.param_groups:
-            group["lr"] = self._lr(position.step)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        if self.average is not None:
-            self.average.update(self.operator, position.steps + 1)
-        return total
-
-    def _gradients(self, synchronised: bool) -> AbstractContextManager[Any]:
-        """Processes exchange gradients once a step, with the last micro-batch."""
-        if synchronised or self.place.processes == 1:
-            return nullcontext()
-        return self.fabric.no_backward_sync(self.objective)
+                self._read(unread, signals)
 
     def _lr(self, step: int) -> float:
         """The learning rate of a step of the current epoch, from 0."""
@@ -189,25 +139,30 @@ class Training:
         regular = self.fabric.device.type == "cpu" or self.position.steps % _STEPS_BETWEEN_READS == 0
         return regular or step == self.steps_per_epoch or (every is not None and step % every == 0)
 
-    def _read(self, unread: _Unread, clock: _Clock, signals: StopSignals) -> None:
+    def _read(self, unread: _Unread, signals: StopSignals) -> None:
         """Bring the losses in, refuse bad ones, and save or stop where it is time; all processes decide alike."""
         position, settings = self.position, self.settings
-        overdue = settings.save_seconds is not None and time.monotonic() - clock.saved >= settings.save_seconds
+        overdue = settings.save_seconds is not None and time.monotonic() - unread.saved >= settings.save_seconds
         flags = torch.tensor([signals.received, overdue and self.place.rank == 0], device=self.fabric.device)
         values = torch.cat([torch.stack(unread.losses), flags.to(unread.losses[0].dtype)])
-        *losses, stop, save = self.fabric.all_reduce(values, reduce_op="sum").tolist()  # type: ignore[union-attr]
+        *losses, stop, save = self._sum(values).tolist()
         means = [loss / self.place.processes for loss in losses]
         self._refuse_bad(means)
         position.loss_sum += sum(mean * size for mean, size in zip(means, unread.sizes))
-        position.seconds += clock.lap()
+        position.seconds += unread.clear()
         self.display.advance(len(means), position.epoch + 1, means[-1])
-        unread.clear()
         regular = settings.save_steps is not None and position.step % settings.save_steps == 0
         if self.folder is not None and (stop or save or regular):
-            self._save()
-            clock.saved = time.monotonic()
+            self._save(self.folder)
+            unread.saved = time.monotonic()
         if self.folder is not None and stop:
-            self._stop(signals.received or signal.SIGTERM)
+            self._stop(self.folder, signals.received or signal.SIGTERM)
+
+    def _sum(self, values: Tensor) -> Tensor:
+        """Over processes."""
+        total = self.fabric.all_reduce(values, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total
 
     def _refuse_bad(self, means: list[float]) -> None:
         for back, mean in enumerate(reversed(means)):
@@ -219,11 +174,10 @@ class Training:
                     "NaN, or leave 16-mixed for bf16-mixed. The saved state is from before."
                 )
 
-    def _stop(self, number: int) -> None:
-        assert self.folder is not None
+    def _stop(self, folder: StateFolder, number: int) -> None:
         message = (
             f"Stopped by a signal after {self.position.epoch} epochs and {self.position.step} steps; the state is in "
-            f"{self.folder.path}. The same call resumes it."
+            f"{folder.path}. The same call resumes it."
         )
         if self.place.rank == 0:
             self.display.close()
@@ -233,42 +187,43 @@ class Training:
     def _finish_epoch(self) -> None:
         """Validate, keep the best, log and save."""
         position = self.position
-        seconds, loss = position.seconds, position.loss_sum / len(self.train)
-        with self._averaged():
-            validation = self._validate()
-            record = EpochRecord(
-                epoch=position.epoch + 1,
-                steps=position.steps,
-                lr=self._lr(position.step - 1),
-                train_loss=loss,
-                valid_loss=None if validation is None else validation.one_step,
-                rollout_loss=None if validation is None else validation.rollout,
-                seconds=seconds,
-                samples_per_second=len(self.train) / seconds if seconds > 0 else 0.0,
-            )
+        with self.learner.averaged():
+            record = self._record(self._validate())
             position.history.append(record)
-            position.epoch, position.step, position.loss_sum, position.seconds = position.epoch + 1, 0, 0.0, 0.0
+            position.epoch, position.step, position.loss_sum, position.seconds = record.epoch, 0, 0.0, 0.0
             self._keep_best(record)
-        self.display.record(record)
+        self.display.say(str(record))
         if self.board is not None:
             self.board.write(record)
         if self.folder is not None:
-            self._save()
+            self._save(self.folder)
             if self.place.rank == 0:
                 write_csv(self.folder.path / "log.csv", position.history)
 
     def _validate(self) -> Validation | None:
         if self.valid_loader is None:
             return None
-        settings = self.settings
         return validate(
-            self.operator,
+            self.learner.operator,
             self.valid_loader,
-            self.loss,
+            self.learner.loss,
             self.fabric,
-            batch_size=settings.batch_size,
+            batch_size=self.settings.batch_size,
             count=len(self.valid),
-            rollout=settings.rollout,
+            rollout=self.settings.rollout,
+        )
+
+    def _record(self, validation: Validation | None) -> EpochRecord:
+        position, count = self.position, len(self.train)
+        return EpochRecord(
+            epoch=position.epoch + 1,
+            steps=position.steps,
+            lr=self._lr(self.steps_per_epoch - 1),
+            train_loss=position.loss_sum / count,
+            valid_loss=None if validation is None else validation.one_step,
+            rollout_loss=None if validation is None else validation.rollout,
+            seconds=position.seconds,
+            samples_per_second=count / position.seconds if position.seconds > 0 else 0.0,
         )
 
     def _keep_best(self, record: EpochRecord) -> None:
@@ -281,12 +236,8 @@ class Training:
             return
         position.best_loss = loss if math.isfinite(loss) else math.inf
         position.best_epoch, position.stale = record.epoch, 0
-        self.best = {name: tensor.cpu().clone() for name, tensor in tensor_state(self.operator).items()}
+        self.best = {name: tensor.cpu().clone() for name, tensor in tensor_state(self.learner.operator).items()}
         self._write_checkpoint(record)
-
-    def _averaged(self) -> AbstractContextManager[Any]:
-        """With the running mean of the weights in the operator, where there is one."""
-        return nullcontext() if self.average is None else self.average.applied(self.operator)
 
     def _exhausted(self) -> bool:
         return self.settings.patience is not None and self.position.stale >= self.settings.patience
@@ -294,15 +245,11 @@ class Training:
     def _finish(self) -> FitResult:
         position = self.position
         best = position.history[position.best_epoch - 1]  # the last where no epoch was ever chosen
-        if self.best:
-            load_tensor_state(self.operator, self.best, "the best weights")
-        elif self.average is not None:
-            self.average.assign_to(self.operator)
-        self.operator.eval()
+        self.learner.finish(self.best)
         path = self._write_checkpoint(best)
         self.fabric.barrier()
         stopped = position.epoch < self.settings.epochs
-        return FitResult(self.operator, tuple(position.history), best, stopped, path)
+        return FitResult(self.learner.operator, tuple(position.history), best, stopped, path)
 
     def _write_checkpoint(self, record: EpochRecord) -> Path | None:
         """The operator as it is now, to be used elsewhere."""
@@ -318,60 +265,41 @@ class Training:
                 "valid_loss": record.valid_loss,
                 "rollout_loss": record.rollout_loss,
             }
-            save_operator(self.operator, path, data=self.train, training=provenance)
+            save_operator(self.learner.operator, path, data=self.train, training=provenance)
         return path
 
-    def _save(self) -> None:
+    def _save(self, folder: StateFolder) -> None:
         """The state of the training, by the first process: all have the same."""
-        if self.place.rank > 0 or self.folder is None:
+        if self.place.rank > 0:
             return
         state = TrainingState(
             position=self.position,
-            operator=tensor_state(self.operator),
-            optimizer=optimizer_tensors(self.plain_optimizer),
-            average={} if self.average is None else self.average.mean,
+            **self.learner.tensors(),
             best=self.best,
-            scaler=self.fabric.strategy.precision.state_dict(),
+            scaler=self.learner.scaler(),
             settings=self.settings.as_json(),
             windows=len(self.train),
         )
-        self.folder.save(state)
+        folder.save(state)
 
 
 @dataclass
 class _Unread:
-    """Losses of steps, still on the device, and the sizes of their batches."""
+    """Losses of steps, on the device, with the sizes of their batches; when they were read, and the state saved."""
 
+    saved: float
+    read: float
     losses: list[Tensor] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
 
     def add(self, loss: Tensor, size: int) -> None:
+        """One more step."""
         self.losses.append(loss)
         self.sizes.append(size)
 
-    def clear(self) -> None:
+    def clear(self) -> float:
+        """They are read; returns the seconds since they last were."""
         self.losses.clear()
         self.sizes.clear()
-
-
-@dataclass
-class _Clock:
-    """When the state was last saved, and the losses last read."""
-
-    saved: float
-    read: float
-
-    def lap(self) -> float:
-        """Seconds since the last lap."""
         before, self.read = self.read, time.perf_counter()
         return self.read - before
-
-
-def _adamw(operator: nn.Module, settings: FitSettings) -> torch.optim.AdamW:
-    """AdamW that decays what multiplies, not what shifts."""
-    parameters = [parameter for parameter in operator.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr)

@@ -7,8 +7,6 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .log import EpochRecord
-
 
 class Display:
     """Shows progress.
@@ -38,10 +36,6 @@ class Display:
         """``steps`` more are done, the last with ``loss``."""
         if self._bar is not None:
             self._bar.update(self._task, advance=steps, description=f"epoch {epoch}  loss {loss:.3g}")
-
-    def record(self, record: EpochRecord) -> None:
-        """An epoch is over."""
-        self.say(str(record))
 
     def say(self, message: str) -> None:
         """A line, above the bar if there is one."""

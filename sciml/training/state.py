@@ -94,7 +94,8 @@ class TrainingState:
             position = Position.from_json(file.header["position"])
         except (KeyError, TypeError) as error:
             raise CheckpointError(path, f"the header is not that of a training ({error}).") from error
-        return cls(position=position, **{group: _group(file, group) for group in _GROUPS}, **header)
+        tensors: dict[str, Any] = {group: _group(file, group) for group in _GROUPS}
+        return cls(position=position, **tensors, **header)
 
 
 _GROUPS = ("operator", "optimizer", "average", "best")

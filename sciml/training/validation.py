@@ -52,7 +52,9 @@ def validate(
             if rollout:
                 sums[1] += rollout_loss(operator, loss, t, u).sum()
     operator.train(training)
-    means = fabric.all_reduce(sums, reduce_op="sum") / count
+    total = fabric.all_reduce(sums, reduce_op="sum")
+    assert isinstance(total, Tensor)
+    means = total / count
     return Validation(one_step=float(means[0]), rollout=float(means[1]) if rollout else None)
 
 
