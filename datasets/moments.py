@@ -7,7 +7,7 @@ deviation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -124,6 +124,12 @@ class TrajectoryMoments:
         """The statistics of all that was added."""
         values, deltas = self.values, self.deltas
         return Statistics(values.mean, values.std, values.rms, deltas.mean, deltas.std, deltas.rms, values.count)
+
+
+def statistics_from(columns: Mapping[str, np.ndarray], count: int) -> Statistics:
+    """Statistics of named columns, each (channel,)."""
+    mean, std, rms, mean_delta, std_delta, rms_delta = (columns[name] for name in MOMENTS)
+    return Statistics(mean, std, rms, mean_delta, std_delta, rms_delta, count)
 
 
 def compute_statistics(

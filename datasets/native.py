@@ -17,7 +17,7 @@ from .dataset import Dataset
 from .errors import DatasetError
 from .handles import h5_file
 from .hdf5 import H5Array, attribute, dataset, read, resolve
-from .moments import MOMENTS
+from .moments import MOMENTS, statistics_from
 from .statistics import Statistics
 from .variable import Selection, Variable
 from .writer import LAYOUT, checksum, write_statistics
@@ -216,12 +216,12 @@ def _unpacked(value: Any) -> Any:
 def _statistics(file: h5py.File, opened: Dataset) -> Statistics | None:
     if "statistics" not in file:
         return None
-    moments = [_column(file, f"statistics/{name}").astype(np.float64) for name in MOMENTS]
-    for name, values in zip(MOMENTS, moments, strict=True):
+    moments = {name: _column(file, f"statistics/{name}").astype(np.float64) for name in MOMENTS}
+    for name, values in moments.items():
         if len(values) != len(opened.channels):
             problem = f"has {len(values)} values, expected one for each of {len(opened.channels)} channels."
             raise DatasetError(opened.path, problem, where=f"statistics/{name}", remedy="Run `sciml data stats` again.")
-    return Statistics(*moments, count=int(attribute(file["statistics"], "count", 0)))
+    return statistics_from(moments, int(attribute(file["statistics"], "count", 0)))
 
 
 def _check_shapes(file: h5py.File, opened: Dataset) -> None:

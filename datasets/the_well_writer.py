@@ -202,7 +202,7 @@ def _make_fields(file: h5py.File, dataset: Dataset, count: int) -> Iterator[tupl
 
 def _ordered(dataset: Dataset) -> list[tuple[int, tuple[Channel, ...]]]:
     """Tensor order and channels of each field, scalars first, in the order The Well lists them."""
-    fields = []
+    fields: list[tuple[int, tuple[Channel, ...]]] = []
     for _, group in groupby(dataset.channels, key=lambda channel: (channel.field, channel.static)):
         channels = tuple(group)
         order = _order_of(channels, [axis.name for axis in dataset.axes])

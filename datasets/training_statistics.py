@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 
 from .dataset import Dataset
-from .moments import MOMENTS, TrajectoryMoments, trajectory_moments
+from .moments import MOMENTS, TrajectoryMoments, statistics_from, trajectory_moments
 from .selection import splits_of
 from .statistics import Statistics
 
@@ -70,7 +70,7 @@ def _moments(dataset: Dataset, divided_by: int | None) -> TrajectoryMoments:
 
 
 def _pick(statistics: Statistics, channels: Sequence[int]) -> Statistics:
-    return Statistics(*(getattr(statistics, name)[list(channels)] for name in MOMENTS), count=statistics.count)
+    return statistics_from({name: getattr(statistics, name)[list(channels)] for name in MOMENTS}, statistics.count)
 
 
 def _of_parameters(datasets: Sequence[Dataset], parameters: Sequence[str], divided_by: int | None) -> Statistics:
@@ -83,5 +83,5 @@ def _of_parameters(datasets: Sequence[Dataset], parameters: Sequence[str], divid
 
 
 def _joined(first: Statistics, second: Statistics) -> Statistics:
-    both = (np.concatenate([getattr(first, name), getattr(second, name)]) for name in MOMENTS)
-    return Statistics(*both, count=first.count)
+    both = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in MOMENTS}
+    return statistics_from(both, first.count)

@@ -224,8 +224,8 @@ class NativeFile:
             self._variable(name, ("sample",), "f8", units=units)
         if header.mask is not None or header.own_masks:
             lead = ("sample",) if header.own_masks else ()
-            meaning = {"flag_values": np.array([0, 1], dtype=np.int8), "flag_meanings": "inside outside"}
-            self._variable("mask", (*lead, *header.space), "i1", **meaning)
+            flags = np.array([0, 1], dtype=np.int8)
+            self._variable("mask", (*lead, *header.space), "i1", flag_values=flags, flag_meanings="inside outside")
         if header.mask is not None:
             self._file["mask"][...] = header.mask.astype(np.int8)
 
@@ -235,10 +235,12 @@ class NativeFile:
         for channels in self._header.fields:
             lead = ("sample",) if channels[0].static else ("sample", "time")
             axes = (*lead, *frame_axes(self._header, channels))
-            named = {"channels": json.dumps([[channel.name, channel.component] for channel in channels])}
-            self._variable(channels[0].field, axes, self._header.dtype, fill=True, units=channels[0].units, **named)
-        names = [channels[0].field for channels in self._header.fields]
-        for name in [*names, "mask"] if self._header.own_masks else names:
+            names = json.dumps([[channel.name, channel.component] for channel in channels])
+            fill = np.full(1, np.nan, self._header.dtype)
+            field, dtype = channels[0], self._header.dtype
+            self._variable(field.field, axes, dtype, units=field.units, channels=names, _FillValue=fill)
+        summed = [channels[0].field for channels in self._header.fields]
+        for name in [*summed, "mask"] if self._header.own_masks else summed:
             self._variable(f"checksums/{name}", ("sample",), "u4")
 
     def _dimension(self, name: str, size: int) -> None:
@@ -251,7 +253,7 @@ class NativeFile:
         dataset.make_scale(name)
         _set(dataset, attributes)
 
-    def _variable(self, name: str, axes: tuple[str, ...], dtype: str, *, fill: bool = False, **attributes: Any) -> None:
+    def _variable(self, name: str, axes: tuple[str, ...], dtype: str, **attributes: Any) -> None:
         shape = tuple(len(self._file[axis]) for axis in axes)
         stored, frames = np.dtype(dtype).newbyteorder("<"), len(shape) > 2 and self._compression
         if frames:
@@ -262,8 +264,6 @@ class NativeFile:
             dataset = self._file.create_dataset(name, shape, stored, dcpl=_contiguous())
         for i, axis in enumerate(axes):
             dataset.dims[i].attach_scale(self._file[axis])
-        if fill:
-            dataset.attrs.create("_FillValue", np.nan, shape=(1,), dtype=dataset.dtype)
         _set(dataset, attributes)
 
 

@@ -39,7 +39,7 @@ def header(**changes: Any) -> Header:
 def trajectories(
     count: int = 7, *, shape: Sequence[int] = (8, 6), frames: int = 5, dtype: str = "f4", seed: int = 0
 ) -> list[Trajectory]:
-    """Random ones; the last has a frame less where there is more than one. Splits go round train, train, valid, none."""
+    """Random ones, the last of several with a frame less. Splits go round train, train, valid, none."""
     rng = np.random.default_rng(seed)
     made = []
     for number in range(count):
