@@ -155,10 +155,10 @@ def test_weights_follow_the_step_and_the_parameter():
 
 @pytest.mark.parametrize("tableau", **by_name)
 def test_gradients_in_state_step_and_parameters(tableau):
-    y = smooth(2, (8, 8)).requires_grad_()
+    y = smooth(2, (4, 6)).requires_grad_()
     dt = torch.tensor([0.01, 0.03], dtype=torch.float64, requires_grad=True)
     nu = torch.tensor([0.01, 0.02], dtype=torch.float64, requires_grad=True)
-    force = torch.randn(1, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+    force = torch.randn(1, 1, 4, 6, dtype=torch.float64, requires_grad=True)
     t = torch.zeros(2, dtype=torch.float64)
 
     def step(y, dt, nu, force):

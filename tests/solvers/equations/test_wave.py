@@ -43,7 +43,7 @@ def test_standing_wave_to_second_order_in_space_and_time(name, dims):
 
 def test_verlet_order_in_time():
     wave, y0 = Wave(spacing=1 / 8), standing(8, "periodic", 0.0)
-    exact = solve(RungeKutta(wave, RK4), y0, torch.tensor([0.0, 0.5], **CLOCK), FixedStep(1e-3)).ys[:, -1]
+    exact = solve(RungeKutta(wave, RK4), y0, torch.tensor([0.0, 0.5], **CLOCK), FixedStep(5e-3)).ys[:, -1]
     stepper = VelocityVerlet(wave)
     errors = [
         (solve(stepper, y0, torch.tensor([0.0, 0.5], **CLOCK), FixedStep(dt)).ys[:, -1] - exact).norm().item()
@@ -71,10 +71,10 @@ def test_energy_of_a_standing_wave():
 
 def test_verlet_energy_does_not_drift():
     wave, y0 = Wave(spacing=1 / 12), rough(2, (12, 12))
-    ys = solve(VelocityVerlet(wave), y0, torch.linspace(0, 20, 201, **CLOCK), FixedStep(0.01)).ys
+    ys = solve(VelocityVerlet(wave), y0, torch.linspace(0, 6, 61, **CLOCK), FixedStep(0.01)).ys
     energy = torch.stack([wave.energy(y) for y in ys.unbind(1)]) / wave.energy(y0)
     assert (energy - 1).abs().max() < 0.05
-    assert (energy[-50:].mean(0) - energy[:50].mean(0)).abs().max() < 2e-3
+    assert (energy[-30:].mean(0) - energy[:30].mean(0)).abs().max() < 2e-3
 
 
 def test_verlet_is_reversible():
