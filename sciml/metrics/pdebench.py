@@ -199,7 +199,7 @@ def _binned_power(error: Trajectories, volume: float) -> Float[Tensor, "batch ti
     for axis, half in zip(space_axes(error), halves):
         modes = modes.narrow(axis, 0, half)
     numbers = torch.meshgrid(*(torch.arange(half, dtype=torch.float64) for half in halves), indexing="ij")
-    bins = sum(number.square() for number in numbers).sqrt().floor().long().flatten().to(error.device)
+    bins = torch.stack(numbers).square().sum(0).sqrt().floor().long().flatten().to(error.device)
     kept = bins < min(halves)
     power = (modes * scale).abs().square().flatten(3)[..., kept]
     return power.new_zeros(*power.shape[:3], min(halves)).index_add(-1, bins[kept], power)

@@ -65,5 +65,5 @@ def particles(
     margin = 0.05 * max(width, height)
     (left, bottom), (right, top) = low.tolist(), high.tolist()
     axes[0, 0].set(xlim=(left - margin, right + margin), ylim=(bottom - margin, top + margin))
-    figure.colorbar(drawn, ax=axes[1], label=style.quantity("distance from truth", unit), aspect=15)
+    figure.colorbar(drawn, ax=axes, label=style.quantity("distance from truth", unit), aspect=25)
     return figure
