@@ -1,7 +1,7 @@
 """Fit a neural ordinary differential equation to spirals that were observed at irregular times.
 
-Every trajectory has its own times; all are solved in one batch, and each keeps its own steps. The fit goes through short
-pieces of the trajectories, which start at random observations, and the loss is differentiated through the solver.
+Every trajectory has its own times; all are solved in one batch, and each keeps its own steps. What is fitted are short
+pieces of the trajectories, from random observations on, and the loss is differentiated through the solver.
 
     python examples/neural_ode.py --out runs/neural_ode
 """

@@ -29,15 +29,9 @@ def wave(depth: float, times: np.ndarray, points: int) -> np.ndarray:
     kx, ky = 2 * np.pi / SIDE, 3 * np.pi / SIDE
     frequency = np.sqrt(GRAVITY * depth * (kx**2 + ky**2))
     rise, flow = np.cos(frequency * times), GRAVITY / frequency * np.sin(frequency * times)
-    frames = [
-        [
-            a * np.cos(kx * x) * np.cos(ky * y),
-            b * kx * np.sin(kx * x) * np.cos(ky * y),
-            b * ky * np.cos(kx * x) * np.sin(ky * y),
-        ]
-        for a, b in zip(rise, flow)
-    ]
-    return np.array(frames)
+    height = np.cos(kx * x) * np.cos(ky * y)
+    velocity_x, velocity_y = kx * np.sin(kx * x) * np.cos(ky * y), ky * np.cos(kx * x) * np.sin(ky * y)
+    return np.array([[a * height, b * velocity_x, b * velocity_y] for a, b in zip(rise, flow)])
 
 
 def write(path: Path, depths: np.ndarray, points: int) -> Path:

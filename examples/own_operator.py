@@ -1,7 +1,7 @@
 """Benchmark an operator of your own against the built-in ones.
 
 It need only be an ``nn.Module`` that obeys the interface of ``sciml.operators``: ``channels``, ``normalization``,
-``config`` and ``forward(t, dt, u) -> Step`` in physical units. Training, checkpoints, rollouts and the benchmark follow.
+``config`` and ``forward(t, dt, u) -> Step`` in physical units. Training, checkpoints, rollouts and scores follow.
 
     python examples/own_operator.py --out runs/own_operator
 """
