@@ -102,8 +102,9 @@ class Recipe:
         values = {}
         for parameter in self.family.parameters:
             value = self.parameters[parameter.name]
-            if isinstance(value, tuple):
-                value = draw(self.seed, trajectory, parameter.name, value, log=parameter.log)
+            if isinstance(value, Sequence):
+                low, high = value
+                value = draw(self.seed, trajectory, parameter.name, (low, high), log=parameter.log)
             values[parameter.name] = value
         return values
 

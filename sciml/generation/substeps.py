@@ -30,7 +30,8 @@ class Substeps(nn.Module):
 
     def forward(self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: State) -> Step:
         """``count`` steps."""
-        short, evaluations = dt / self.count, 0
+        short = dt / self.count
+        evaluations: int | Tensor = 0
         start = getattr(self.stepper, "start", None)
         reuse: Any = None if start is None else start(t, y)
         for k in range(self.count):

@@ -53,13 +53,23 @@ def _sample_quadrants(generator: torch.Generator, grid: Grid, parameters: Mappin
 
 
 def _sample_kelvin_helmholtz(generator: torch.Generator, grid: Grid, parameters: Mapping[str, float]) -> Initial:
-    shape = {"width": parameters["width"], "amplitude": parameters["amplitude"]}
-    return Initial(u=kelvin_helmholtz(1, grid.size, generator, **shape, dtype=torch.float64)[0])
+    width, amplitude = parameters["width"], parameters["amplitude"]
+    u = kelvin_helmholtz(1, grid.size, generator, width=width, amplitude=amplitude, dtype=torch.float64)
+    return Initial(u=u[0])
 
 
 def _sample_shear(generator: torch.Generator, grid: Grid, parameters: Mapping[str, float]) -> Initial:
-    shape = {name: parameters[name] for name in ("mach", "gamma", "width", "amplitude")}
-    return Initial(u=shear_layer(1, grid.size, generator, **shape, dtype=torch.float64)[0])
+    u = shear_layer(
+        1,
+        grid.size,
+        generator,
+        mach=parameters["mach"],
+        gamma=parameters["gamma"],
+        width=parameters["width"],
+        amplitude=parameters["amplitude"],
+        dtype=torch.float64,
+    )
+    return Initial(u=u[0])
 
 
 EULER_2D_RIEMANN = _gas_family(
