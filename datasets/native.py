@@ -45,6 +45,19 @@ class PresentNodes:
         return self.array(trajectory, (*selection[: self.axis], present, *selection[self.axis + 1 :]))
 
 
+class _Items:
+    """The datasets of a file, each checked and opened once: most of the time of opening goes into this."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self.file = file
+        self._opened: dict[str, h5py.Dataset] = {}
+
+    def __getitem__(self, name: str) -> h5py.Dataset:
+        if name not in self._opened:
+            self._opened[name] = dataset(self.file, name)
+        return self._opened[name]
+
+
 def open_native(path: str | Path) -> Dataset:
     """Open a file of our own layout; no field is read.
 
@@ -57,28 +70,28 @@ def open_native(path: str | Path) -> Dataset:
     file = h5_file(path)
     _check_version(file)
     kind, own_times = _kind(file), "times" in file
-    lengths = _column(file, "length").astype(np.int64)
-    times = np.asarray(read(dataset(file, "times" if own_times else "time")), dtype=np.float64)
-    axes = tuple(_axis(file, name) for name in _names(file, "axes"))
-    nodes = _column(file, "nodes").astype(np.int64) if kind == "particles" else None
+    items, clock = _Items(file), "times" if own_times else "time"
+    lengths, times = _column(items, "length").astype(np.int64), read(items[clock]).astype(np.float64)
+    axes = tuple(_axis(items, name) for name in _names(file, "axes"))
+    nodes = _column(items, "nodes").astype(np.int64) if kind == "particles" else None
     space = ("node",) if kind == "particles" else tuple(axis.name for axis in axes)
     opened = Dataset(
         path=path,
         layout="native",
-        variables=tuple(_field(path, file, name, space, nodes) for name in _names(file, "fields")),
+        variables=tuple(_field(path, items, name, space, nodes) for name in _names(file, "fields")),
         axes=axes,
         times=times,
         lengths=lengths,
         kind="particles" if kind == "particles" else "grid",
-        parameters={name: _column(file, name) for name in _names(file, "parameters")},
-        splits=_splits(file),
+        parameters={name: _column(items, name) for name in _names(file, "parameters")},
+        splits=_splits(items),
         nodes=nodes,
-        mask=_mask(path, file, space),
-        time_units=str(attribute(file["times" if own_times else "time"], "units", "")),
-        attributes=_attributes(file),
+        mask=_mask(path, items, space),
+        time_units=str(attribute(items[clock], "units", "")),
+        attributes=_attributes(items),
     )
-    _check_shapes(file, opened)
-    return replace(opened, statistics=_statistics(file, opened))
+    _check_shapes(items, opened)
+    return replace(opened, statistics=_statistics(items, opened))
 
 
 def verify_checksums(path: str | Path) -> int:
@@ -89,15 +102,16 @@ def verify_checksums(path: str | Path) -> int:
     """
     file = h5_file(path)
     _check_version(file)
+    items = _Items(file)
     sums = resolve(file, "checksums")
     names = list(sums) if isinstance(sums, h5py.Group) else []
     for name in names:
-        stored, values = _column(file, f"checksums/{name}"), dataset(file, name)
+        stored, values = _column(items, f"checksums/{name}"), items[name]
         for trajectory, expected in enumerate(stored):
             if checksum(read(values, (trajectory,))) != int(expected):
                 problem = f"trajectory {trajectory} does not match its checksum."
                 raise DatasetError(path, problem, where=name, remedy="The file was damaged or edited: fetch it again.")
-    return len(_column(file, "length"))
+    return len(_column(items, "length"))
 
 
 def store_statistics(path: str | Path, statistics: Statistics, *, of: str = "train") -> None:
@@ -149,24 +163,24 @@ def _parsed(file: h5py.File, item: h5py.HLObject, name: str) -> Any:
         raise DatasetError(file.filename, f"attribute {name!r} is {text!r}, expected JSON.", where=item.name) from None
 
 
-def _column(file: h5py.File, name: str) -> np.ndarray:
+def _column(items: _Items, name: str) -> np.ndarray:
     """A (sample,) variable."""
-    values = dataset(file, name)
+    values = items[name]
     if values.ndim != 1:
-        raise DatasetError(file.filename, f"has shape {values.shape}, expected (sample,).", where=name)
+        raise DatasetError(items.file.filename, f"has shape {values.shape}, expected (sample,).", where=name)
     return read(values)
 
 
-def _axis(file: h5py.File, name: str) -> Axis:
-    item = dataset(file, name)
+def _axis(items: _Items, name: str) -> Axis:
+    item = items[name]
     units, boundary = str(attribute(item, "units", "")), str(attribute(item, "boundary", ""))
-    return Axis(name, _column(file, name).astype(np.float64), units, boundary)
+    return Axis(name, _column(items, name).astype(np.float64), units, boundary)
 
 
-def _field(path: Path, file: h5py.File, name: str, space: tuple[str, ...], nodes: np.ndarray | None) -> Variable:
-    item = dataset(file, name)
+def _field(path: Path, items: _Items, name: str, space: tuple[str, ...], nodes: np.ndarray | None) -> Variable:
+    item = items[name]
     try:
-        named = [(str(channel), str(component)) for channel, component in _parsed(file, item, "channels")]
+        named = [(str(channel), str(component)) for channel, component in _parsed(items.file, item, "channels")]
     except (TypeError, ValueError) as error:
         if isinstance(error, DatasetError):
             raise
@@ -183,23 +197,24 @@ def _field(path: Path, file: h5py.File, name: str, space: tuple[str, ...], nodes
     return Variable(channels, stored, array if nodes is None else PresentNodes(array, nodes, stored.index("node")))
 
 
-def _mask(path: Path, file: h5py.File, space: tuple[str, ...]) -> Variable | None:
-    if "mask" not in file:
+def _mask(path: Path, items: _Items, space: tuple[str, ...]) -> Variable | None:
+    if "mask" not in items.file:
         return None
-    lead = ("sample",) if dataset(file, "mask").ndim > len(space) else ()
+    lead = ("sample",) if items["mask"].ndim > len(space) else ()
     return Variable((Channel("mask", static=True),), (*lead, *space), H5Array(path, "mask"))
 
 
-def _splits(file: h5py.File) -> dict[str, np.ndarray]:
-    split = _column(file, "split")
-    names = str(attribute(file["split"], "flag_meanings", "none")).split()[1:]
+def _splits(items: _Items) -> dict[str, np.ndarray]:
+    split = _column(items, "split")
+    names = str(attribute(items["split"], "flag_meanings", "none")).split()[1:]
     present = {name: np.flatnonzero(split == number) for number, name in enumerate(names)}
     return {name: members for name, members in present.items() if len(members)}
 
 
-def _attributes(file: h5py.File) -> dict[str, Any]:
+def _attributes(items: _Items) -> dict[str, Any]:
+    file = items.file
     found = {name: _unpacked(attribute(file, name)) for name in file.attrs if name not in OWN_ATTRIBUTES}
-    units = {name: str(attribute(file[name], "units", "")) for name in _names(file, "parameters")}
+    units = {name: str(attribute(items[name], "units", "")) for name in _names(file, "parameters")}
     return {**found, "parameter_units": units} if units else found
 
 
@@ -213,29 +228,29 @@ def _unpacked(value: Any) -> Any:
     return value
 
 
-def _statistics(file: h5py.File, opened: Dataset) -> Statistics | None:
-    if "statistics" not in file:
+def _statistics(items: _Items, opened: Dataset) -> Statistics | None:
+    if "statistics" not in items.file:
         return None
-    moments = {name: _column(file, f"statistics/{name}").astype(np.float64) for name in MOMENTS}
+    moments = {name: _column(items, f"statistics/{name}").astype(np.float64) for name in MOMENTS}
     for name, values in moments.items():
         if len(values) != len(opened.channels):
             problem = f"has {len(values)} values, expected one for each of {len(opened.channels)} channels."
             raise DatasetError(opened.path, problem, where=f"statistics/{name}", remedy="Run `sciml data stats` again.")
-    return statistics_from(moments, int(attribute(file["statistics"], "count", 0)))
+    return statistics_from(moments, int(attribute(items.file["statistics"], "count", 0)))
 
 
-def _check_shapes(file: h5py.File, opened: Dataset) -> None:
+def _check_shapes(items: _Items, opened: Dataset) -> None:
     samples, frames = len(opened.lengths), opened.times.shape[-1]
     sizes = {"sample": samples, "time": frames, **{axis.name: len(axis.coordinates) for axis in opened.axes}}
     if opened.kind == "particles":
-        sizes["node"] = len(dataset(file, "node"))
+        sizes["node"] = len(items["node"])
     stored = {variable.channels[0].field: variable for variable in opened.variables}
     for name, variable in {**stored, **({"mask": opened.mask} if opened.mask else {})}.items():
         expected = tuple(len(variable.channels) if axis == "channel" else sizes[axis] for axis in variable.axes)
-        found = dataset(file, name).shape
+        found = items[name].shape
         if found != expected:
             raise DatasetError(opened.path, f"has shape {found}, expected {expected} {variable.axes}.", where=name)
-    columns = {"split": _column(file, "split"), **opened.parameters}
+    columns = {"split": _column(items, "split"), **opened.parameters}
     for name, values in columns.items():
         if len(values) != samples:
             raise DatasetError(opened.path, f"has {len(values)} values for {samples} trajectories.", where=name)
