@@ -14,7 +14,7 @@ from .errors import DatasetError
 
 SIGNATURE = b"GCOL\x01\x00\x00\x00"
 HEADER = 16
-# Metadata lies near the beginning or the end of a file; looking through all of a large one would cost more than opening.
+# Metadata mostly lies near an end of the file; looking through all of a large one would cost more than opening it.
 REACH = 1 << 22
 
 

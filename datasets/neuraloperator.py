@@ -90,7 +90,7 @@ def _described(
     given, answer = next((pair for start, pair in NAMES.items() if path.name.startswith(start)), ("x", "y"))
     notes = ["No coordinates in the file: assumed points of [0, 1), right end left out."]
     if evolving:
-        variables = (Variable((Channel("u"),), ("sample", "time", *names), y),)
+        variables: tuple[Variable, ...] = (Variable((Channel("u"),), ("sample", "time", *names), y),)
         frames = y_shape[1]
         notes.append("No times in the file: assumed 0 to 1. x is the first frame of y.")
     else:

@@ -23,7 +23,12 @@ def read_variable(
         components: which of its channels.
     """
     whole_tensor = variable.axes.count("channel") > 1
-    entries = {"sample": trajectory, "time": time, "channel": slice(None) if whole_tensor else components, **space}
+    entries: dict[str, int | slice] = {
+        "sample": trajectory,
+        "time": time,
+        "channel": slice(None) if whole_tensor else components,
+        **space,
+    }
     selection: Selection = tuple(entries[axis] for axis in variable.axes)
     block = variable.source(trajectory, selection)
     stored = [axis for axis in variable.axes if axis != "sample"]

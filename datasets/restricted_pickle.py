@@ -22,7 +22,7 @@ NUMPY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.
 FROM_NUMPY = ("_reconstruct", "scalar", "_frombuffer")
 
 
-class ArrayUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
+class ArrayUnpickler(pickle._Unpickler):
     """Rebuilds NumPy arrays, numbers, strings, lists, tuples and dicts; refuses every other name."""
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:

@@ -107,7 +107,7 @@ def test_a_steady_answer_is_nothing_then_the_answer(axis):
     values = coded(("sample", "x", "y"))
     source = SteadyAnswer(InMemory(values), axis)
     for window in (slice(0, 2, 1), slice(0, 1, 1), slice(1, 2, 1), slice(0, 2, 2)):
-        block = source(2, (2, slice(None), slice(None))[:axis] + (window,) + (2, slice(None), slice(None))[axis:])
+        block = source(2, (*(2, slice(None), slice(None))[:axis], window, *(2, slice(None), slice(None))[axis:]))
         whole = np.stack([0 * values[2], values[2]], axis=axis - 1)
         assert np.array_equal(block, whole[(slice(None),) * (axis - 1) + (window,)])
 
