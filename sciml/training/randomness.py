@@ -37,10 +37,12 @@ def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
 
 @contextmanager
 def preserved_randomness() -> Iterator[None]:
-    """Give the caller's generators back as they were."""
+    """Give the caller's generators back as they were; of GPUs, that of the current one, if it is in use."""
+    # By default every GPU of the machine would be touched, by every process.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=devices):
             yield
     finally:
         random.setstate(python)
