@@ -155,7 +155,7 @@ def build_methods(native: Path, well: Path) -> dict[str, Callable[[Sequence[int]
     theirs = WellDataset(path=str(well.parent), n_steps_input=WINDOW - 1, n_steps_output=1)
     ours = {"Trajectories, Well file": Trajectories(well, window=WINDOW)}
     ours["Trajectories, native file"] = Trajectories(native, window=WINDOW)
-    file = h5py.File(well, "r", locking=False)
+    file = h5py.File(well, "r")
     stored = [file[name] for name in FIELDS]
     windows = stored[0].shape[1] - WINDOW + 1
 

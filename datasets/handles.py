@@ -68,9 +68,19 @@ def _opened(path: Path) -> h5py.File:
     require_hdf5(path)
     check_heaps(path)
     try:
-        return h5py.File(path, "r", locking=False)
+        return _open_shared(path)
     except (OSError, RuntimeError, ValueError) as error:
         raise DatasetError(path, f"cannot be opened: {_reason(error)}.", remedy=_way_out(error)) from None
+
+
+def _open_shared(path: Path) -> h5py.File:
+    """With the library's default locking, so that others in this process can open the file too; else without."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if "lock" not in str(error):
+            raise
+        return h5py.File(path, "r", locking=False)
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .state import State
@@ -35,7 +35,7 @@ class Step:
         reuse: what the next step may reuse, tensors with a leading batch axis, or None. The loop hands it to the next
             call as a fourth argument, and keeps the old one for the samples whose step was rejected.
         dense: the step's interpolant, None where the stepper has none (then the loop lands on every output time).
-        evaluations: evaluations of the vector field or network that the step spent, for each sample.
+        evaluations: evaluations of the vector field or network that the step spent; (batch,) where samples differ.
         stiffness: estimate (batch,) of the modulus of the Jacobian's dominant eigenvalue; None where there is none.
     """
 
@@ -43,7 +43,7 @@ class Step:
     error: State | None = None
     reuse: Any = None
     dense: Interpolant | None = None
-    evaluations: int = 1
+    evaluations: int | Int[Tensor, " batch"] = 1
     stiffness: Float[Tensor, " batch"] | None = None
 
 

@@ -13,7 +13,7 @@ from sciml.benchmark.report import write_report
 from sciml.benchmark.row import Row, read_rows
 from sciml.benchmark.run import ROWS, BenchSettings, run
 from sciml.benchmark.table import datasets_of, terminal_table
-from sciml.cli.console import errors, name_list, output
+from sciml.cli.console import counting, errors, name_list, output
 
 _NAMES = ", ".join(f"`{name}` ({candidate.title})" for name, candidate in CANDIDATES.items())
 
@@ -51,7 +51,7 @@ def bench(
         steps=budget, batch_size=batch_size, lr=lr, unroll=unroll, seeds=tuple(range(seeds)), device=device
     )
     candidates = _candidates(model)
-    paths = data or default_data(out / "data", announce=_announce)
+    paths = data or default_data(out / "data", counting=counting)
     rows = run(paths, candidates, out, settings, announce=_announce)
     _show(rows, write_report(rows, out))
     output.print(f"rows: {out / ROWS}", highlight=False)

@@ -41,12 +41,12 @@ def draw_trajectory(dataset: Dataset, trajectory: int, out: str | Path, *, names
         first = next(iter(names or known))
         u = torch.from_numpy(dataset.read(trajectory, names=[first]))
         label = style.quantity(first, known[first].units)
-        return animate(out, u, u, torch.from_numpy(times), label=label, titles=("", ""))
+        return animate(out, u, None, torch.from_numpy(times), label=label)
     shown = spread(len(times))
     titles = [f"t = {times[frame]:.3g} {dataset.time_units}".rstrip() for frame in shown]
-    u = np.concatenate([dataset.read(trajectory, slice(frame, frame + 1), names=names) for frame in shown])
+    frames = np.concatenate([dataset.read(trajectory, slice(frame, frame + 1), names=names) for frame in shown])
     channels = [known[name] for name in names] if names else list(dataset.channels)
-    figure = _clouds(u, titles) if dataset.kind == "particles" else _grids(u, channels, titles)
+    figure = _clouds(frames, titles) if dataset.kind == "particles" else _grids(frames, channels, titles)
     return _save(figure, out)
 
 

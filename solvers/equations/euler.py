@@ -181,8 +181,6 @@ class Euler(nn.Module):
     ) -> Step:
         """The state at t + dt; t plays no part. A sample with dt = 0 is returned as it is, unchecked.
 
-        ``evaluations`` counts those of the sample that spent most.
-
         Raises:
             ValueError: dt is negative or not finite; y has the wrong channels, or a density or pressure in it is not
                 positive and finite.
@@ -191,16 +189,17 @@ class Euler(nn.Module):
         _check_input(dt, y)
         rows = dt.nonzero().flatten()
         part = _Part(rows, y[rows], gamma[rows], dt[rows].to(y.dtype))
-        result, evaluations = y, 0
+        result, evaluations = y, torch.zeros_like(dt, dtype=torch.int64)
         while len(part.rows):
+            rows = part.rows
             part, done, spent = self._substep(part)
-            evaluations += spent
+            evaluations = evaluations.index_add(0, rows, spent)
             if bool(done.any()):
                 result = result.index_put((part.rows[done],), part.primitive[done])
                 part = part.select(~done)
         return Step(y=result, evaluations=evaluations)
 
-    def _substep(self, part: _Part) -> tuple[_Part, Tensor, int]:
+    def _substep(self, part: _Part) -> tuple[_Part, Tensor, Tensor]:
         """Advance all samples at work by one substep each; also which are done, and the evaluations spent."""
         left = part.remaining.detach() * self.equations.crossing_rate(part.primitive.detach(), part.gamma) / self.cfl
         # Substeps a hundredth over the limit are allowed, so that rounding adds none.
@@ -213,19 +212,19 @@ class Euler(nn.Module):
         remaining = part.remaining - dt
         return _Part(part.rows, primitive, part.gamma, remaining), done, attempts * len(SSPRK3.b)
 
-    def _attempt(self, dt: Tensor, part: _Part, reconstructions: tuple[Reconstruction, ...]) -> tuple[Tensor, int]:
-        """The new state by the first reconstruction that leaves a sample physical, and the attempts made."""
+    def _attempt(self, dt: Tensor, part: _Part, reconstructions: tuple[Reconstruction, ...]) -> tuple[Tensor, Tensor]:
+        """The new state by the first reconstruction that leaves a sample physical, and the attempts each needed."""
         first, *others = reconstructions
         primitive = self._ssprk3(dt, part, first)
         good = is_physical(primitive.detach())
+        once = torch.ones_like(part.rows)
         if not others or bool(good.all()):
-            return primitive, 1
+            return primitive, once
         # With gradients, the good samples are stepped again alone: that of a discarded NaN would be NaN.
-        again = primitive.requires_grad
-        kept = self._ssprk3(dt[good], part.select(good), first) if again else primitive[good]
+        kept = self._ssprk3(dt[good], part.select(good), first) if primitive.requires_grad else primitive[good]
         repaired, attempts = self._attempt(dt[~good], part.select(~good), tuple(others))
         primitive = torch.zeros_like(primitive).index_put((good,), kept).index_put((~good,), repaired)
-        return primitive, attempts + 1 + again
+        return primitive, once.index_put((~good,), 1 + attempts)
 
     def _ssprk3(self, dt: Tensor, part: _Part, reconstruction: Reconstruction) -> Tensor:
         start = to_conserved(part.primitive, part.gamma)

@@ -198,11 +198,11 @@ def test_batching_changes_no_bit(reconstruction):
     for k in range(4):
         one = slice(k, k + 1)
         alone = Euler(1 / 12, gamma=gamma[one], reconstruction=reconstruction)(t[one], dt[one], y[one])
-        counts.append(alone.evaluations)
+        counts.append(int(alone.evaluations))
         assert torch.equal(alone.y, together.y[one])
     assert torch.equal(together.y[3], y[3])
     assert counts[3] == 0 and len(set(counts)) == 4
-    assert together.evaluations == max(counts)
+    assert together.evaluations.tolist() == counts
 
 
 def test_a_frame_is_split_into_substeps_within_the_cfl_limit():
@@ -247,7 +247,7 @@ def test_gradients_of_a_step_with_respect_to_state_dt_and_gamma(reconstruction, 
     def step(y, dt, gamma):
         return Euler(1 / 6, gamma=gamma, reconstruction=reconstruction, flux=flux)(torch.zeros(2), dt, y)
 
-    assert step(y, dt, gamma).evaluations >= 6
+    assert int(step(y, dt, gamma).evaluations.min()) >= 3
     assert torch.autograd.gradcheck(lambda *a: step(*a).y, (y, dt, gamma), eps=1e-7, atol=2e-5, fast_mode=True)
 
 
@@ -267,7 +267,7 @@ def test_gradients_through_a_repeated_substep_are_finite():
     step = stepper(torch.zeros(2), dt, y)
     with torch.no_grad():
         plain = stepper(torch.zeros(2), dt, y)
-    assert step.evaluations > plain.evaluations  # a substep was repeated, so the good sample was taken again
+    assert int(plain.evaluations[0]) > int(plain.evaluations[1])  # a substep of the blast was repeated
     assert torch.equal(step.y, plain.y)
     step.y.square().sum().backward()
     assert y.grad.isfinite().all()
