@@ -1,6 +1,6 @@
 """The datasets that the benchmark makes for itself when it is given none.
 
-They are to be made in well under a minute on two idle cores, and to tell operators apart: between frames the fields must
+They are to be made in under a minute on two idle cores, and to tell operators apart: between frames the fields must
 move so far that repeating the last one fails, and so nonlinearly that no matrix can advance them.
 
 - Eddies at 64 x 64, Reynolds number 2000 on the box: where the flow is fastest, vorticity is carried 6 cells per frame.
