@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 import typer
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from sciml import FixedStep, solve
-from sciml.plots import animate, fields
+from sciml.plots import animate, style
+from sciml.plots.fields import colours_of, draw_plane
 from sciml.solvers.equations.euler import Euler
 from sciml.solvers.equations.euler_initial import kelvin_helmholtz
 from sciml.solvers.finite_volume import MUSCL, PiecewiseConstant, Reconstruction
@@ -40,9 +42,24 @@ def main(out: Path = Path("runs/kelvin_helmholtz"), small: bool = False) -> None
     drift = to_conserved(second, 1.4).double().mean(dim=(2, 3))  # mass, momentum and energy, to float32 rounding
     print("largest drift of mass and energy:", (drift - drift[0]).abs().amax(dim=0)[[0, -1]].tolist())
 
-    titles = ("second order (MUSCL)", "first order")
-    animate(out / "density.gif", second, first, ts, label="density", titles=titles)
-    fields(second, first, ts, name="density").savefig(out / "density.png")
+    side_by_side = torch.cat([second, first], dim=2)[:, :1]
+    animate(out / "density.gif", side_by_side, None, ts, label="density (left: second order, right: first)")
+    draw(second[:, 0], first[:, 0], ts).savefig(out / "density.png")
+
+
+def draw(second: Tensor, first: Tensor, ts: Tensor) -> Figure:
+    """Densities (time, x, y) of both at four times."""
+    shown = torch.linspace(0, len(ts) - 1, 4).long().tolist()
+    colours, limits = colours_of(second.numpy())
+    figure = style.new_figure(9, 4.4)
+    axes = figure.subplots(2, len(shown))
+    for row, name, frames in zip(axes, ("second order (MUSCL)", "first order"), (second, first)):
+        row[0].set_ylabel(name)
+        images = [draw_plane(axis, frames[k].numpy(), colours, limits) for axis, k in zip(row, shown)]
+    for axis, k in zip(axes[0], shown):
+        axis.set_title(f"t = {float(ts[k]):.2g}", fontsize=11)
+    figure.colorbar(images[-1], ax=axes, label="density")
+    return figure
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class LearnedField(nn.Module):
 def observe(count: int, times: int) -> tuple[Tensor, Tensor]:
     """Irregular times (batch, time), each trajectory its own, and noisy states (batch, time, 2)."""
     angle = 2 * torch.pi * torch.rand(count)
-    radius = 1 + torch.rand(count)
+    radius = 0.8 + 0.7 * torch.rand(count)
     start = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
     ts = torch.cat([torch.zeros(count, 1), 4 * torch.rand(count, times - 1).sort(dim=1).values + 0.01], dim=1)
     ys = solve(RungeKutta(Spiral(), TSIT5), start, ts, TOLERANCE).ys
@@ -64,8 +64,8 @@ def main(out: Path = Path("runs/neural_ode"), small: bool = False) -> None:
     torch.manual_seed(0)
     ts, ys = observe(count=4 if small else 32, times=32)
     stepper = RungeKutta(LearnedField(), TSIT5)
-    optimiser = torch.optim.Adam(stepper.parameters(), lr=5e-3)
-    iterations = 5 if small else 400
+    optimiser = torch.optim.Adam(stepper.parameters(), lr=2e-2)
+    iterations = 5 if small else 600
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations)
     for iteration in range(iterations):
         t, y = pieces(ts, ys)
@@ -84,18 +84,18 @@ def main(out: Path = Path("runs/neural_ode"), small: bool = False) -> None:
 @torch.no_grad()
 def draw(stepper: RungeKutta, ts: Tensor, ys: Tensor) -> Figure:
     """Observations, the truth and the fit: two trajectories that were fitted, and one start that was not."""
-    starts = torch.cat([ys[:2, 0], torch.tensor([[-1.4, 0.9]])])
+    starts = torch.cat([ys[:2, 0], torch.tensor([[-1.1, 0.7]])])
     fine = torch.linspace(0, 4, 400)
     truth, fit = (solve(s, starts, fine, TOLERANCE).ys for s in (RungeKutta(Spiral(), TSIT5), stepper))
-    figure = style.new_figure(10, 3.6)
+    figure = style.new_figure(10, 3.7)
     for k, (axis, title) in enumerate(zip(figure.subplots(1, 3), ("fitted", "fitted", "a new start"))):
         style.dress(axis, xlabel="$y_1$", ylabel="$y_2$", title=title)
         axis.plot(*truth[k].T, color=style.TRUTH, linewidth=2, label="truth")
         axis.plot(*fit[k].T, color=style.COLOURS[1], linestyle="--", linewidth=1.6, label="neural ODE")
         if k < 2:
             axis.plot(*ys[k].T, "o", markersize=4, color=style.COLOURS[0], label="observed")
-        axis.set_aspect("equal")
-        axis.legend(frameon=False, fontsize=8)
+        axis.set(aspect="equal", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
+        axis.legend(frameon=False, fontsize=8, loc="center")
     return figure
 
 
