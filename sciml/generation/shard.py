@@ -34,6 +34,12 @@ class Shard:
     trajectories: tuple[Trajectory, ...]
     violations: Mapping[str, float]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its fields."""
+        fields = [field for own in self.trajectories for field in (own.u, own.static) if field is not None]
+        return sum(field.nbytes for field in fields)
+
 
 def make_shard(recipe: Recipe, index: int) -> Shard:
     """Draw and step the trajectories of a shard.

@@ -25,6 +25,7 @@ from sciml.generation.errors import GenerationError
 from sciml.generation.provenance import software
 from sciml.generation.recipe import Recipe
 from sciml.generation.shard import Shard
+from sciml.generation.space import ensure_room
 from sciml.generation.verification import report
 
 
@@ -83,6 +84,7 @@ class ShardStore:
     def write(self, shard: Shard) -> None:
         """Write a shard, then its note."""
         path = self.path(shard.index)
+        ensure_room(self.folder, shard.size)
         write_shard(path, self.header, shard.trajectories, start=self.recipe.members(shard.index).start)
         _write_json(self._note(shard.index), {"sha256": _sha256(path), "violations": dict(shard.violations)})
 
@@ -91,7 +93,9 @@ class ShardStore:
         indices = range(self.recipe.shards)
         notes = [json.loads(self._note(index).read_text()) for index in indices]
         verification = report(self.recipe.family.invariants, [note["violations"] for note in notes])
-        merged = merge_shards(self.folder / "merged.h5", [self.path(index) for index in indices])
+        shards = [self.path(index) for index in indices]
+        ensure_room(self.folder, sum(path.stat().st_size for path in shards))
+        merged = merge_shards(self.folder / "merged.h5", shards)
         with h5py.File(merged, "r+") as file:
             file.attrs["verification"] = json.dumps({"finite": True, **verification})
         os.replace(merged, self.out)

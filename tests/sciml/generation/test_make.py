@@ -1,5 +1,6 @@
-import errno
+import contextlib
 import json
+import resource
 
 import h5py
 import numpy as np
@@ -12,7 +13,7 @@ from sciml.generation import make as make_module
 from sciml.generation.errors import GenerationError, GenerationInterrupted
 from sciml.generation.make import is_made, make
 from sciml.generation.shard import make_shard
-from sciml.generation.store import ShardStore, parts_of
+from sciml.generation.store import parts_of
 
 
 def interrupt_after(shards):
@@ -179,19 +180,22 @@ def test_a_broken_trajectory_is_named_and_never_written(breaking, tmp_path):
     assert "supersample=2" in message and not list(tmp_path.glob("**/*.h5"))
 
 
-def test_a_full_disk_is_named_and_what_was_made_is_kept(tubes, tmp_path, monkeypatch, finished):
-    write = ShardStore.write
+@contextlib.contextmanager
+def largest_file(size):
+    """No file can grow beyond ``size`` bytes meanwhile: to a program, a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    def fill_up(self, shard):
-        if shard.index == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(self, shard)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ShardStore, "write", fill_up)
-        with pytest.raises(GenerationError, match=r"the disk is full. 2 of 4 shards .* are kept. Free some space"):
-            make(tubes(), tmp_path / "tubes.h5")
-    assert not (tmp_path / "tubes.h5").exists()
+@pytest.mark.parametrize(("size", "kept"), [(5_000, "Nothing was written"), (100_000, "4 of 4 shards .* are kept")])
+def test_a_full_disk_is_named_and_what_was_made_is_kept(tubes, tmp_path, finished, size, kept):
+    with largest_file(size), pytest.raises(GenerationError, match=f"the disk is full. {kept}. Free some space"):
+        make(tubes(), tmp_path / "tubes.h5")
+    assert not list(tmp_path.glob("*.h5")) and not list(tmp_path.glob("**/*.tmp"))
     assert make(tubes(), tmp_path / "tubes.h5").read_bytes() == finished.read_bytes()
 
 
