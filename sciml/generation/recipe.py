@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -108,10 +106,6 @@ class Recipe:
             values[parameter.name] = value
         return values
 
-    def with_splits(self, *counts: int) -> Recipe:
-        """The same recipe with so many trajectories in train, valid and test."""
-        return replace(self, splits=counts)
-
     def describe(self) -> dict[str, Any]:
         """The recipe as plain JSON, as the file keeps it."""
         return {
@@ -129,11 +123,6 @@ class Recipe:
             "parameters": {k: list(v) if isinstance(v, tuple) else v for k, v in self.parameters.items()},
             "splits": list(self.splits),
         }
-
-    def digest(self, software: Mapping[str, str]) -> str:
-        """A fingerprint of the recipe as this software would carry it out."""
-        text = json.dumps([self.describe(), dict(software)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _resolved_parameters(family: Family, given: Mapping[str, Any]) -> dict[str, Value]:

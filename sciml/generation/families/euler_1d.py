@@ -16,10 +16,11 @@ from sciml.solvers.ideal_gas import is_physical
 
 def _sample(generator: torch.Generator, grid: Grid, parameters: Mapping[str, float]) -> Initial:
     (x,) = grid.points()
-    left = x < parameters["interface"]
-    names = ("density", "velocity", "pressure")
-    values = [torch.where(left, parameters[f"{name}_left"], parameters[f"{name}_right"]) for name in names]
-    return Initial(u=torch.stack(values).double())
+    states = torch.tensor(
+        [[parameters[f"{name}_{side}"] for side in ("left", "right")] for name in ("density", "velocity", "pressure")],
+        dtype=torch.float64,
+    )
+    return Initial(u=torch.where(x < parameters["interface"], states[:, :1], states[:, 1:]))
 
 
 EULER_1D_RIEMANN = Family(
