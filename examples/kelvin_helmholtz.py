@@ -34,7 +34,7 @@ def simulate(start: Tensor, ts: Tensor, reconstruction: Reconstruction) -> Tenso
 def main(out: Path = Path("runs/kelvin_helmholtz"), small: bool = False) -> None:
     """Write ``density.gif`` and ``density.png`` to OUT."""
     out.mkdir(parents=True, exist_ok=True)
-    cells, end = (16, 0.1) if small else (128, 2.0)
+    cells, end = (16, 0.1) if small else (96, 2.0)
     ts = torch.linspace(0, end, FRAMES, dtype=torch.float64)
     start = kelvin_helmholtz(1, cells, torch.Generator().manual_seed(3), width=0.02, amplitude=0.02)
     first, second = simulate(start, ts, PiecewiseConstant()), simulate(start, ts, MUSCL())
