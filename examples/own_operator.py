@@ -64,7 +64,7 @@ def _build(train: Trajectories) -> DilatedNet:
 
 def main(out: Path = Path("runs/own_operator"), small: bool = False) -> None:
     """Write ``report.html``, ``accuracy_cost.png``, the rows and the trained operators to OUT."""
-    recipe = Recipe(BURGERS_1D, trajectories=6 if small else 60, size=32 if small else 128)
+    recipe = Recipe(BURGERS_1D, trajectories=6 if small else 60, size=32 if small else 128, frames=11)
     data = make(recipe, out / "burgers.h5")
     mine = Candidate("dilated", "dilated convolutions", _build)
     candidates = [CANDIDATES["persistence"], CANDIDATES["dmd"], mine, *([] if small else [CANDIDATES["unet"]])]

@@ -1,12 +1,23 @@
-"""Every Python block of the documentation runs, file by file, top to bottom, in a folder of its own.
+"""The documentation is true: its Python blocks run, its commands exist, its tables name every field.
 
-Blocks of one page share their names, as a reader would type them. ```` ```python no-run ```` marks a fragment.
+Blocks of one page run top to bottom in one folder and share their names, as a reader would type them.
+```` ```python no-run ```` marks a fragment.
 """
 
+import inspect
 import re
+import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import typer
+
+from sciml.benchmark import Row
+from sciml.cli import app
+from sciml.cli.bench import bench
+from sciml.generation.catalogue import FAMILIES
+from sciml.training import FitSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
@@ -39,3 +50,52 @@ def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing
+
+
+def commands(page):
+    """The words of each line of a code block, or of inline code, that runs sciml."""
+    text = page.read_text(encoding="utf-8")
+    lines = [
+        line for block in re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) for line in block.split("\n")
+    ]
+    lines += re.findall(r"`(sciml [^`]+)`", text)
+    found = [shlex.split(line, comments=True) for line in lines if re.match(r"(sciml|torchrun .* -m sciml) ", line)]
+    return [words[words.index("sciml") + 1 :] for words in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page):
+    for words in commands(page):
+        command = typer.main.get_command(app)
+        while words and hasattr(command, "commands"):
+            assert words[0] in command.commands, f"no command {words[0]!r}"
+            command, words = command.commands[words[0]], words[1:]
+        known = {option for parameter in command.params for option in parameter.opts}
+        unknown = {word for word in words if word.startswith("-")} - known
+        assert not unknown, f"{command.name} has no {unknown}"
+
+
+def test_commands_are_found():
+    assert sum(len(commands(page)) for page in PAGES) > 10
+
+
+@pytest.mark.parametrize(("name", "record"), [("benchmark.md", Row), ("training.md", FitSettings)])
+def test_tables_name_every_field(name, record):
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert not [field.name for field in fields(record) if f"`{field.name}`" not in text]
+
+
+def test_table_of_families():
+    text = (ROOT / "docs" / "generation.md").read_text(encoding="utf-8")
+    for family in FAMILIES.values():
+        row = re.search(rf"^\| `{family.name}` \|.*$", text, re.MULTILINE)
+        assert row, f"{family.name} is not in the table"
+        assert f"| {family.size}, {family.frames}, {family.dt:g} |" in row[0]
+
+
+def test_defaults_of_the_benchmark():
+    text = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^\| `--([\w-]+)` \| `?([^`|]+?)`? \|", text, re.MULTILINE))
+    defaults = {name: parameter.default for name, parameter in inspect.signature(bench).parameters.items()}
+    assert stated
+    assert {name: str(defaults[name.replace("-", "_")]) for name in stated} == stated
