@@ -1,6 +1,8 @@
 """Simulate the Kelvin-Helmholtz instability of a compressible gas twice: with a first- and a second-order scheme.
 
-python examples/kelvin_helmholtz.py --out runs/kelvin_helmholtz
+On the same cells the first-order scheme smears the billows away before they roll up.
+
+Run: python examples/kelvin_helmholtz.py --out runs/kelvin_helmholtz
 """
 
 from __future__ import annotations
@@ -37,11 +39,11 @@ def main(out: Path = Path("runs/kelvin_helmholtz"), small: bool = False) -> None
     start = kelvin_helmholtz(1, cells, torch.Generator().manual_seed(3), width=0.02, amplitude=0.02)
     first, second = simulate(start, ts, PiecewiseConstant()), simulate(start, ts, MUSCL())
 
-    drift = to_conserved(second, 1.4).double().mean(dim=(2, 3))  # mass, momentum and energy, to float32 rounding
-    print("largest drift of mass and energy:", (drift - drift[0]).abs().amax(dim=0)[[0, -1]].tolist())
+    total = to_conserved(second, 1.4).double().mean(dim=(2, 3))  # (time, channel): mass, momentum, energy
+    drift = (total / total[0] - 1).abs().amax(dim=0)
+    print(f"relative drift, to float32 rounding: mass {drift[0]:.1e}, energy {drift[-1]:.1e}")
 
-    side_by_side = torch.cat([second, first], dim=2)[:, :1]
-    animate(out / "density.gif", side_by_side, None, ts, label="density (left: second order, right: first)")
+    animate(out / "density.gif", second, None, ts, label="density")
     draw(second[:, 0], first[:, 0], ts).savefig(out / "density.png")
 
 

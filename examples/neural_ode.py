@@ -3,7 +3,7 @@
 Every trajectory has its own times; all are solved in one batch, and each keeps its own steps. What is fitted are short
 pieces of the trajectories, from random observations on, and the loss is differentiated through the solver.
 
-    python examples/neural_ode.py --out runs/neural_ode
+Run: python examples/neural_ode.py --out runs/neural_ode
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The arrays here are standing shallow-water waves in a square basin, in basins of different depth: a scalar field, a
 vector field, units, and a physical parameter for each trajectory.
 
-    python examples/own_data.py --out runs/own_data
+Run: python examples/own_data.py --out runs/own_data
 """
 
 from __future__ import annotations

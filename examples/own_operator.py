@@ -3,7 +3,7 @@
 It need only be an ``nn.Module`` that obeys the interface of ``sciml.operators``: ``channels``, ``normalization``,
 ``config`` and ``forward(t, dt, u) -> Step`` in physical units. Training, checkpoints, rollouts and scores follow.
 
-    python examples/own_operator.py --out runs/own_operator
+Run: python examples/own_operator.py --out runs/own_operator
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ out frame by frame, four frames at a time, or, wrapped in StepDoubling, in steps
 ones while the eddies turn fast, longer ones as they decay. Shorter is not always better: unlike a scheme, a learned
 operator makes its error anew in every step.
 
-    python examples/surrogate.py --out runs/surrogate
+Run: python examples/surrogate.py --out runs/surrogate
 """
 
 from __future__ import annotations
