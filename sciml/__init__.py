@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .solvers import StepDoubling as StepDoubling
     from .solvers import solve as solve
     from .training import FitSettings as FitSettings
-    from .training import fit as fit
+    from .training.fit import fit as fit
 
 _HOMES = {
     "checkpoint": ("load_operator", "save_operator"),

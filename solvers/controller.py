@@ -19,13 +19,13 @@ class Control:
 
     Attributes:
         dt: signed length proposed for the next step.
-        accept: whether the last step stands.
+        accept: whether the last step stands; False before the first.
         ratio: scaled error of the last step, accepted where <= 1; None without an estimate.
         history: whatever the controller remembers, tensors with a leading batch axis.
     """
 
     dt: Float[Tensor, " batch"]
-    accept: Bool[Tensor, " batch"] | None = None
+    accept: Bool[Tensor, " batch"]
     ratio: Float[Tensor, " batch"] | None = None
     history: Any = None
 
@@ -70,7 +70,7 @@ class FixedStep:
         length = torch.as_tensor(self.dt, dtype=t.dtype, device=t.device)
         if length.dim() == 1 and length.shape != t.shape:
             raise ValueError(f"Expected dt of shape ({len(t)},), one per sample of y0, got {tuple(length.shape)}.")
-        return Control(dt=length * torch.sign(span))
+        return Control(dt=length * torch.sign(span), accept=torch.zeros_like(t, dtype=torch.bool))
 
     def __call__(self, step: Step, y: State, dt: Tensor, control: Control) -> Control:
         """Accept."""

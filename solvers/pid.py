@@ -83,7 +83,8 @@ class PIDController:
             length = span.abs()
         ones = torch.ones_like(t)
         history = (ones, ones, torch.full_like(t, float(order)))
-        return Control(dt=self._bounded(torch.minimum(length, span.abs())) * torch.sign(span), history=history)
+        first = self._bounded(torch.minimum(length, span.abs())) * torch.sign(span)
+        return Control(dt=first, accept=torch.zeros_like(t, dtype=torch.bool), history=history)
 
     def __call__(self, step: Step, y: State, dt: Tensor, control: Control) -> Control:
         """Judge the step.

@@ -211,17 +211,15 @@ class _Loop:
 
     def _record(self, step: Step, dt: Tensor, control: Control) -> None:
         if self.kept is not None:
-            assert control.accept is not None
             ratio = torch.full_like(dt, torch.nan) if control.ratio is None else control.ratio
             self.kept.append((self.t, dt, self.y, ratio, control.accept & self.active))
 
     def _kept_steps(self) -> KeptSteps | None:
         if not self.kept:
             return None
-        t, dt, y, ratio, accepted = zip(*self.kept)
-        states = map_state(lambda *parts: torch.stack(parts, dim=1), *y)
-        t, dt, ratio, accepted = (torch.stack(part, dim=1) for part in (t, dt, ratio, accepted))
-        return KeptSteps(t=t, dt=dt, y=states, ratio=ratio, accepted=accepted)
+        columns = zip(*self.kept, strict=True)
+        t, dt, y, ratio, accepted = (map_state(lambda *parts: torch.stack(parts, dim=1), *column) for column in columns)
+        return KeptSteps(t=t, dt=dt, y=y, ratio=ratio, accepted=accepted)
 
 
 @dataclass

@@ -113,8 +113,8 @@ def _table(dataset: str, rows: Sequence[Row]) -> Iterator[str]:
         yield f"<h3>Published</h3><table><thead><tr>{headings}</tr></thead>"
         for row in quoted:
             for label, value in row.metrics.items():
-                cells = (row.operator, label, f"{value:.4g}", row.published)
-                yield "<tr class='published'>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+                texts = (row.operator, label, f"{value:.4g}", row.published)
+                yield "<tr class='published'>" + "".join(f"<td>{html.escape(text)}</td>" for text in texts) + "</tr>"
         yield "</table><p class='note'>Quoted, not measured here; their training budgets differ from this one.</p>"
 
 

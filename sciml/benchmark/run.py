@@ -43,8 +43,8 @@ class BenchSettings:
         max_test: test trajectories that are scored at most, always the same choice.
     """
 
-    steps: int = 1500
-    batch_size: int = 16
+    steps: int = 600
+    batch_size: int = 8
     lr: float = 2e-3
     unroll: int = 1
     seeds: tuple[int, ...] = (0,)

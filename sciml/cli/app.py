@@ -40,8 +40,8 @@ def main() -> None:
     """
     try:
         app()
-    except KeyboardInterrupt:
-        errors.print("[yellow]Stopped.[/yellow] The same command goes on where this one was stopped.")
+    except KeyboardInterrupt as stopped:
+        errors.print(f"[yellow]{stopped or 'Stopped.'}[/yellow]")
         sys.exit(130)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         if os.environ.get("SCIML_TRACEBACK"):

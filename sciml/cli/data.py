@@ -81,12 +81,10 @@ def convert(
     overwrite: Annotated[bool, typer.Option(help="Replace TARGET if it exists.")] = False,
 ) -> None:
     """Write a dataset in another layout, trajectory by trajectory; TARGET appears when it is complete."""
-    if to not in ("native", "the_well", "pdebench"):
-        raise ValueError(f"Expected --to native, the_well or pdebench, got {to!r}.")
     if target.exists() and not overwrite:
         raise ValueError(f"{target} exists. Choose another name, or pass --overwrite.")
     with counting(f"writing {target.name}") as progress:
-        done = convert_dataset(source, target, layout=to, compression=compression, progress=progress)  # type: ignore[arg-type]
+        done = convert_dataset(source, target, layout=to, compression=compression, progress=progress)
     for sentence in done.lost:
         errors.print(f"note: {sentence}", markup=False)
     output.print(f"{done.path}: {done.trajectories} trajectories, {to} layout", highlight=False)
@@ -96,13 +94,14 @@ def convert(
 def make(
     family: Annotated[str, typer.Argument(help="A family (see `sciml data families`), or a TOML recipe.")],
     out: Annotated[Path, typer.Argument(help="The file to write.")],
-    size: Annotated[int, typer.Option(help="Points along each axis; 0 for the family's default, as below.")] = 0,
-    trajectories: Annotated[int, typer.Option(help="How many.")] = 0,
+    trajectories: Annotated[int, typer.Option(help="How many; 0, here and below, for the family's default.")] = 0,
+    size: Annotated[int, typer.Option(help="Points along each axis.")] = 0,
     frames: Annotated[int, typer.Option(help="Of each trajectory, the initial state included.")] = 0,
     dt: Annotated[float, typer.Option(help="Time between frames.")] = 0.0,
-    parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE or NAME=LOW:HIGH.")
-    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE or NAME=LOW:HIGH.")] = None,
+    splits: Annotated[str, typer.Option(help="Trajectories in train,valid,test; 80, 10 and 10 % by default.")] = "",
+    supersample: Annotated[int, typer.Option(help="How much finer the solver's grid is.")] = 0,
+    shard_size: Annotated[int, typer.Option(help="Trajectories stepped as one batch.")] = 0,
     seed: Annotated[int, typer.Option(help="Of all randomness.")] = 0,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -114,21 +113,24 @@ def make(
 
     The bytes depend on the recipe alone, not on the workers or on interruptions: run the command again to go on.
 
-    sciml data make navier-stokes-2d ns.h5 --size 128 --trajectories 200 --workers 8 -p viscosity=1e-4:1e-3
+        sciml data make navier-stokes-2d ns.h5 --size 128 --trajectories 200 --workers 8 --set viscosity=1e-4:1e-3
     """
     if family.endswith(".toml"):
         recipe = read_recipe(family)
     else:
         recipe = Recipe(
             family_named(family),
-            size=size,
             trajectories=trajectories,
+            size=size,
             frames=frames,
             dt=dt,
             seed=seed,
             dtype=dtype,
             device=device,
-            parameters=dict(_parameter(text) for text in parameter or []),
+            shard_size=shard_size,
+            supersample=supersample,
+            parameters=dict(_parameter(text) for text in set_ or []),
+            splits=_counts(splits),
         )
     with counting(f"making {out.name}") as progress:
         path = make_dataset(recipe, out, workers=workers, dask_address=dask, overwrite=overwrite, progress=progress)
@@ -166,8 +168,15 @@ def _parameter(text: str) -> tuple[str, float | tuple[float, float]]:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2):
-        raise ValueError(f"Expected --parameter NAME=VALUE or NAME=LOW:HIGH, got {text!r}.")
+        raise ValueError(f"Expected --set NAME=VALUE or NAME=LOW:HIGH, got {text!r}.")
     return name, numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in name_list(text))
+    except ValueError:
+        raise ValueError(f"Expected --splits as three counts such as 64,8,16; got {text!r}.") from None
 
 
 def _range(value: float | tuple[float, float]) -> str:

@@ -45,8 +45,8 @@ def train(
         raise ValueError(f"Expected --model to be one of {', '.join(_TRAINED)}; got {model!r}.")
     window = unroll + pushforward + 1
     chosen = tuple(name_list(parameters))
-    windows = Trajectories(data, split="train", window=window, parameters=chosen)  # type: ignore[arg-type]
-    valid = Trajectories(data, split="valid", window=window, parameters=chosen)  # type: ignore[arg-type]
+    windows = Trajectories(data, split="train", window=window, parameters=chosen)
+    valid = Trajectories(data, split="valid", window=window, parameters=chosen)
     torch.manual_seed(seed)
     result = fit(
         CANDIDATES[model].build(windows),
