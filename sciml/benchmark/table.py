@@ -53,7 +53,7 @@ COLUMNS = (
     Column("rel-L1 % (Poseidon)", _metric("poseidon/rel-L1"), _significant),
     Column("spectrum error", _metric("spectra/error"), _significant),
     Column("correlated until", _metric("correlation time (0.8)"), lambda v: f"{v:.3g}", lower_is_better=False),
-    Column("parameters", lambda row: row.parameters, _count, competed=False),
+    Column("parameters", lambda row: float(row.parameters), _count, competed=False),
     Column("training", lambda row: row.train_seconds, _duration, competed=False),
     Column("step", lambda row: row.step_seconds, _duration, competed=False),
     Column("steps/s", lambda row: 1 / row.step_seconds if row.step_seconds else math.nan, _count, competed=False),

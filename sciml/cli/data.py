@@ -140,7 +140,10 @@ def make(
 @data.command()
 def families() -> None:
     """The families of `sciml data make`, with their equations and parameters."""
-    table = Table("family", "equation", "points", "frames", "dt", "parameters", show_lines=True)
+    table = Table(show_lines=True)
+    table.add_column("family", no_wrap=True)
+    for heading in ("equation", "points", "frames", "dt", "parameters"):
+        table.add_column(heading)
     for family in FAMILIES.values():
         parameters = "\n".join(f"{p.name} = {_range(p.default)}" for p in family.parameters)
         table.add_row(family.name, family.equation, str(family.size), str(family.frames), f"{family.dt:g}", parameters)
