@@ -11,6 +11,8 @@ import numpy as np
 
 from .dataset import Dataset
 from .errors import DatasetError
+from .moments import Moments
+from .native import verify_checksums
 from .open import open_dataset
 
 PIECE = 1 << 26  # bytes read at a time
@@ -72,12 +74,13 @@ def validate(
         return Report(Path(path), "", (_as_finding(error),))
     findings = [Finding("note", "file", note) for note in dataset.notes]
     findings += [*_check_axes(dataset), *_check_times(dataset), *_check_units(dataset), *_check_splits(dataset)]
-    moments = _Moments(len(dataset.channels))
+    moments = Moments(len(dataset.channels))
+    described = set(dataset.splits.get("train", np.arange(len(dataset))).tolist())
     for trajectory in range(len(dataset)):
-        findings += _check_trajectory(dataset, trajectory, moments)
+        findings += _check_trajectory(dataset, trajectory, moments if trajectory in described else None)
         if progress is not None:
             progress(trajectory + 1, len(dataset))
-    findings += _check_statistics(dataset, moments)
+    findings += [*_check_statistics(dataset, moments), *_check_sums(dataset)]
     order = ("error", "warning", "note")
     findings.sort(key=lambda finding: order.index(finding.severity))
     return Report(Path(path), dataset.layout, tuple(findings), len(dataset))
@@ -131,12 +134,13 @@ def _check_splits(dataset: Dataset) -> Iterator[Finding]:
             yield Finding("error", f"split {name}", what, "Write the splits again.")
 
 
-def _check_trajectory(dataset: Dataset, trajectory: int, moments: _Moments) -> list[Finding]:
+def _check_trajectory(dataset: Dataset, trajectory: int, moments: Moments | None) -> list[Finding]:
     scan = _Scan(dataset, trajectory)
     try:
         for start, block in _pieces(dataset, trajectory):
             scan.add(start, block)
-            moments.add(block)
+            if moments is not None:
+                moments.add(np.moveaxis(block, 1, 0))
     except DatasetError as error:
         return [_as_finding(error)]
     return scan.findings()
@@ -200,30 +204,17 @@ class _Scan:
         return tuple(int(i) for i in np.unravel_index(point, shape)) if self.dataset.kind == "grid" else (point,)
 
 
-class _Moments:
-    """Mean and standard deviation of each channel, seen piece by piece (Chan, Golub & LeVeque 1983)."""
-
-    def __init__(self, channels: int) -> None:
-        self.count, self.mean, self.squares = 0, np.zeros(channels), np.zeros(channels)
-
-    def add(self, block: np.ndarray) -> None:
-        block = block.astype(np.float64)
-        count = block.shape[0] * block.shape[2]
-        with np.errstate(invalid="ignore", over="ignore"):
-            mean = block.mean(axis=(0, 2))
-            squares = ((block - mean[:, None]) ** 2).sum(axis=(0, 2))
-            shift, total = mean - self.mean, self.count + count
-            self.squares += squares + shift**2 * self.count * count / total
-            self.mean += shift * count / total
-        self.count = total
-
-    @property
-    def std(self) -> np.ndarray:
-        return np.sqrt(self.squares / max(1, self.count - 1))
+def _check_sums(dataset: Dataset) -> Iterator[Finding]:
+    """Checksums of our own layout."""
+    if dataset.layout == "native":
+        try:
+            verify_checksums(dataset.path)
+        except DatasetError as error:
+            yield _as_finding(error)
 
 
-def _check_statistics(dataset: Dataset, moments: _Moments) -> Iterator[Finding]:
-    """Stored statistics against those of all trajectories: a split's own may differ a little, not by a tenth."""
+def _check_statistics(dataset: Dataset, moments: Moments) -> Iterator[Finding]:
+    """Stored statistics against those of the training split, which they describe; a tenth may be sampling."""
     if dataset.statistics is None or not moments.count:
         return
     for number, channel in enumerate(dataset.channels):

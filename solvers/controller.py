@@ -32,7 +32,11 @@ class Control:
 
 @runtime_checkable
 class StepSizeController(Protocol):
-    """Decides accept or reject and the next dt from a ``Step``."""
+    """Decides accept or reject and the next dt from a ``Step``.
+
+    A controller that declares ``adaptive = True`` lets ``solve`` take shorter steps than proposed, to land on output
+    times evenly.
+    """
 
     def start(self, stepper: Stepper, t: Tensor, y: State, span: Tensor, reuse: Any) -> Control:
         """The first proposal; ``span`` (batch,) is the signed time ahead.

@@ -38,6 +38,8 @@ class PIDController:
         ValueError: a tolerance is negative or both are zero.
     """
 
+    adaptive = True
+
     def __init__(
         self,
         rtol: float = 1e-3,

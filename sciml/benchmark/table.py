@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from rich import box
 from rich.table import Table
 
 from sciml.benchmark.row import Row
@@ -14,13 +15,14 @@ from sciml.benchmark.row import Row
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, where the number comes from, and how it is written."""
+    """A column: its heading, where the number comes from, how it is written, and whether a terminal has room for it."""
 
     heading: str
     value: Callable[[Row], float]
     write: Callable[[float], str]
     lower_is_better: bool = True
     competed: bool = True
+    terminal: bool = True
 
 
 def _significant(value: float) -> str:
@@ -42,6 +44,10 @@ def _duration(value: float) -> str:
     return f"{value:.1f} s" if value >= 0.1 else (f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.0f} µs")
 
 
+def _rate(seconds: float) -> float:
+    return 1 / seconds if seconds else math.nan
+
+
 def _metric(label: str) -> Callable[[Row], float]:
     return lambda row: row.metrics.get(label, math.nan)
 
@@ -50,14 +56,14 @@ COLUMNS = (
     Column("nRMSE, one step", _metric("one-step nRMSE"), _significant),
     Column("nRMSE, rollout", _metric("rollout/nRMSE"), _significant),
     Column("VRMSE (The Well)", _metric("the_well/VRMSE"), _significant),
-    Column("rel-L1 % (Poseidon)", _metric("poseidon/rel-L1"), _significant),
-    Column("spectrum error", _metric("spectra/error"), _significant),
+    Column("rel-L1 % (Poseidon)", _metric("poseidon/rel-L1"), _significant, terminal=False),
+    Column("spectrum error", _metric("spectra/error"), _significant, terminal=False),
     Column("correlated until", _metric("correlation time (0.8)"), lambda v: f"{v:.3g}", lower_is_better=False),
     Column("parameters", lambda row: float(row.parameters), _count, competed=False),
     Column("training", lambda row: row.train_seconds, _duration, competed=False),
     Column("step", lambda row: row.step_seconds, _duration, competed=False),
-    Column("steps/s", lambda row: 1 / row.step_seconds if row.step_seconds else math.nan, _count, competed=False),
-    Column("memory", lambda row: row.peak_memory / 1e6, lambda v: f"{v:.0f} MB", competed=False),
+    Column("steps/s", lambda row: _rate(row.step_seconds), _count, competed=False, terminal=False),
+    Column("memory", lambda row: row.peak_memory / 1e6, lambda v: f"{v:.0f} MB", competed=False, terminal=False),
 )
 
 
@@ -88,15 +94,16 @@ def lines(rows: Sequence[Row]) -> list[Line]:
 
 
 def terminal_table(dataset: str, rows: Sequence[Row]) -> Table:
-    """The table of one dataset; the best of each error is bold."""
+    """The table of one dataset, narrow enough for a terminal; the best of each error is bold."""
     title = f"{dataset}: {rows[0].trajectories} test trajectories, {rows[0].frames} frames, {list(rows[0].shape)}"
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("operator")
     for column in COLUMNS:
-        table.add_column(column.heading, justify="right")
+        if column.terminal:
+            table.add_column(column.heading, justify="right")
     for line in lines(rows):
-        cells = (f"[bold]{cell}[/bold]" if best else cell for cell, best in zip(line.cells, line.best))
-        table.add_row(line.operator, *cells)
+        shown = [(cell, best) for cell, best, column in zip(line.cells, line.best, COLUMNS) if column.terminal]
+        table.add_row(line.operator, *(f"[bold]{cell}[/bold]" if best else cell for cell, best in shown))
     return table
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-output = Console(soft_wrap=False)
+_FILE_WIDTH = 160  # of tables that go into a file or a pipe, where rich would assume 80 columns and cut the numbers
+
+output = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
 errors = Console(stderr=True, soft_wrap=True)
 
 

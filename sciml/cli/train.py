@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -69,4 +70,5 @@ def train(
             tensorboard=tensorboard,
         ),
     )
-    output.print(f"operator: {result.path}", highlight=False)
+    if int(os.environ.get("RANK", "0")) == 0:
+        output.print(f"operator: {result.path}", highlight=False)

@@ -36,7 +36,7 @@ def refused(path: Path, *words: str) -> None:
         (b"<!DOCTYPE html><html><body>404</body></html>", ["is an HTML page", "link"]),
         (b"\n  <html>", ["is an HTML page"]),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", ["git-LFS pointer", "git lfs pull"]),
-        (gzip.compress(b"x"), ["gzip", "gunzip"]),
+        (gzip.compress(b"x", mtime=0), ["gzip", "gunzip"]),
         (b"PK\x03\x04" + b"\0" * 60, ["zip archive", "Unpack"]),
         (b"CDF\x01\0\0\0\0", ["NetCDF-3", "nccopy"]),
         (b"CDF\x05\0\0\0\0", ["NetCDF-3", "nccopy"]),

@@ -73,7 +73,7 @@ def test_lead_times_of_every_length_are_learnt():
         {"accumulate": 3, "ema_decay": 0.9},
         {"num_workers": 1},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_every_way_of_training_lowers_the_validation_loss(changes):
     data, valid = Decay(count=24, frames=4), Decay(count=8, frames=4, seed=1)
