@@ -20,6 +20,7 @@ class Row:
         fingerprint: of the data, so that a row is not taken for one of other data of the same name.
         operator, seed: which candidate, and the seed of its weights and training order.
         steps: optimiser steps of the training, 0 for operators that are not trained.
+        settings: what else the run was asked for: batch size, learning rate, unrolled steps, test trajectories.
         layout, shape, channels, frames, trajectories: of the test data.
         metrics: label -> value over test rollouts, initial states excluded; ``one-step nRMSE`` starts from true states.
         times, error_over_time: nRMSE of the rollout after each step.
@@ -36,6 +37,7 @@ class Row:
     operator: str
     seed: int = 0
     steps: int = 0
+    settings: Mapping[str, float] = field(default_factory=dict)
     fingerprint: str = ""
     layout: str = ""
     shape: Sequence[int] = ()
@@ -55,9 +57,10 @@ class Row:
     published: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, int, int]:
+    def key(self) -> tuple[Any, ...]:
         """What makes a row the same row in a resumed run."""
-        return self.dataset, self.fingerprint, self.operator, self.seed, self.steps
+        asked = tuple(sorted(self.settings.items()))
+        return self.dataset, self.fingerprint, self.operator, self.seed, self.steps, asked
 
 
 def append_row(path: Path, row: Row) -> None:

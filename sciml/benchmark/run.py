@@ -8,9 +8,10 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ class BenchSettings:
         max_test: test trajectories that are scored at most, always the same choice.
     """
 
-    steps: int = 600
+    steps: int = 320
     batch_size: int = 8
     lr: float = 2e-3
     unroll: int = 1
@@ -58,6 +59,11 @@ class BenchSettings:
         if not self.seeds:
             raise ValueError("Expected at least one seed, got none.")
 
+    def of(self, candidate: Candidate) -> dict[str, float]:
+        """Those that make a difference to the candidate's row, beside seed and steps."""
+        names = ("batch_size", "lr", "unroll", "max_test") if candidate.trained else ("unroll", "max_test")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -69,19 +75,33 @@ class _Task:
     candidate: Candidate
     seed: int
     steps: int
+    settings: dict[str, float]
 
     @property
     def label(self) -> str:
         return f"{self.name} / {self.candidate.name}" + (f" / seed {self.seed}" if self.candidate.seeded else "")
 
     @property
-    def key(self) -> tuple[str, str, str, int, int]:
-        return self.name, self.fingerprint, self.candidate.name, self.seed, self.steps
+    def key(self) -> tuple[Any, ...]:
+        return self.as_row.key
 
     @property
     def folder(self) -> str:
-        suffix = f"-{self.steps}-seed{self.seed}" if self.candidate.trained else ""
-        return f"{self.name}-{self.fingerprint[:8]}/{self.candidate.name}{suffix}"
+        digest = hashlib.sha256(repr(self.key).encode()).hexdigest()[:8]
+        return f"{self.name}/{self.candidate.name}-seed{self.seed}-{digest}"
+
+    @property
+    def as_row(self) -> Row:
+        """The row before anything is measured."""
+        return Row(
+            dataset=self.name,
+            fingerprint=self.fingerprint,
+            operator=self.candidate.name,
+            seed=self.seed,
+            steps=self.steps,
+            settings=self.settings,
+            layout=self.dataset.layout,
+        )
 
 
 def run(
@@ -136,15 +156,26 @@ def _tasks(paths: Sequence[str | Path], candidates: Sequence[Candidate], setting
         unique = name if names.count(name) == 1 else f"{dataset.path.parent.name}-{name}"
         for seed in settings.seeds if candidate.seeded else settings.seeds[:1]:
             steps = settings.steps if candidate.trained else 0
-            yield _Task(unique, dataset, fingerprint(dataset.path), candidate, seed if candidate.seeded else 0, steps)
+            yield _Task(
+                name=unique,
+                dataset=dataset,
+                fingerprint=fingerprint(dataset.path),
+                candidate=candidate,
+                seed=seed if candidate.seeded else 0,
+                steps=steps,
+                settings=settings.of(candidate),
+            )
 
 
 def _open(path: str | Path) -> Dataset:
+    """A dataset that can be benchmarked: refused here, before anything is trained on another one."""
     dataset = open_dataset(path)
     if dataset.kind != "grid":
         raise ValueError(
             f"{path}: the operators of the benchmark step fields on a grid, and this dataset holds {dataset.kind}."
         )
+    for split in ("train", "valid", "test"):
+        Trajectories(dataset, split=split, window=2)
     return dataset
 
 
@@ -207,13 +238,8 @@ def _row(
 ) -> Row:
     u = torch.stack([test[k].u[0] for k in range(min(8, len(test)))]).to(device)
     dt = float(test[0].t.diff().max())
-    return Row(
-        dataset=task.name,
-        fingerprint=task.fingerprint,
-        operator=task.candidate.name,
-        seed=task.seed,
-        steps=task.steps,
-        layout=task.dataset.layout,
+    return replace(
+        task.as_row,
         shape=test.shape,
         channels=[channel.name for channel in test.channels],
         frames=len(evaluation.ts) + 1,

@@ -22,6 +22,7 @@ from sciml.datasets.native import open_native, store_statistics, verify_checksum
 from sciml.datasets.open import open_dataset
 from sciml.datasets.shards import NativeWriter, merge_shards, write_shard
 from sciml.datasets.splits import assign_splits
+from sciml.datasets.validate import validate
 from sciml.datasets.writer import write_dataset
 from tests.datasets import flows
 
@@ -292,3 +293,17 @@ def test_splits_are_disjoint_exhaustive_and_reproducible(count: int) -> None:
         assert all(len(members) for members in splits.values())
     if count == 97:
         assert [len(members) for members in splits.values()] == [77, 10, 10]
+
+
+def test_validation_compares_statistics_with_their_split_and_values_with_their_checksums(tmp_path):
+    """The test trajectories are a hundred times larger; the statistics are of the training split and right."""
+    rng = np.random.default_rng(0)
+    header = Header(channels=(Channel("u"),), axes=(Axis("x", np.arange(8.0)),), times=np.arange(3.0))
+    size = {"train": 1.0, "test": 100.0}
+    parts = [Trajectory(u=size[split] * rng.normal(size=(3, 1, 8)), split=split) for split in ("train", "train", "test")]
+    path = write_dataset(tmp_path / "a.h5", header, parts)
+    assert {finding.severity for finding in validate(path).findings} <= {"note"}
+    with h5py.File(path, "r+") as file:
+        file["u"][1, 2, 3] += 1e-3
+    errors = [finding.what for finding in validate(path).findings if finding.severity == "error"]
+    assert len(errors) == 1 and "trajectory 1 does not match its checksum" in errors[0]

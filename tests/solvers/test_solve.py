@@ -220,3 +220,11 @@ def test_wrong_shape_from_the_field_is_named() -> None:
     stepper = RungeKutta(lambda t, y: y[:, :1], RK4)
     with pytest.raises(ValueError, match=r"\(3, 2\), got \(3, 1\)"):
         solve(stepper, ROTATION.y0, torch.tensor([0.0, 1.0]), FixedStep(0.1))
+
+
+def test_adaptive_steps_land_evenly_instead_of_leaving_slivers() -> None:
+    """Without dense output, 1.1 proposed steps to the next output become two halves, not 1 and 0.1."""
+    ts = torch.tensor([0.0, 1.1, 2.2], dtype=F64)
+    controller = PIDController(rtol=1.0, atol=1.0, dt0=1.0, dt_max=1.0)
+    steps = solve(StepDoubling(euler), torch.full((1, 1), 1e-3, dtype=F64), ts, controller, keep_steps=True).steps
+    torch.testing.assert_close(steps.dt, torch.full((1, 4), 0.55, dtype=F64))

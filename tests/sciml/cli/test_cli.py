@@ -129,6 +129,8 @@ def test_bench_fills_rows_resumes_and_renders_again(
     before = (tmp_path / "rows.jsonl").read_bytes()
     assert run(*command) == 0
     assert (tmp_path / "rows.jsonl").read_bytes() == before, "a finished row was measured again"
+    assert run(*command, "--lr", "1e-4", "--model", "fno") == 0
+    assert len(read_rows(tmp_path / "rows.jsonl")) == 4, "another learning rate is another row"
     (tmp_path / "report.html").unlink()
     assert run("bench", "--from-json", tmp_path / "rows.jsonl") == 0
     assert (tmp_path / "report.html").is_file()
