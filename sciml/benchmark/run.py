@@ -44,7 +44,7 @@ class BenchSettings:
         max_test: test trajectories that are scored at most, always the same choice.
     """
 
-    steps: int = 320
+    steps: int = 240
     batch_size: int = 8
     lr: float = 2e-3
     unroll: int = 1

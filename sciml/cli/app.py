@@ -43,7 +43,7 @@ def main() -> None:
     except KeyboardInterrupt as stopped:
         errors.print(f"[yellow]{stopped or 'Stopped.'}[/yellow]")
         sys.exit(130)
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get("SCIML_TRACEBACK"):
             raise
         errors.print(f"[bold red]error:[/bold red] {_line(error)}", highlight=False)

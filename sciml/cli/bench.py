@@ -23,7 +23,7 @@ def bench(
     model: Annotated[
         str, typer.Option("--model", "-m", help=f"Operators, separated by commas: {_NAMES}.")
     ] = "persistence,dmd,unet,fno",
-    budget: Annotated[int, typer.Option(help="Optimiser steps of each training.")] = 320,
+    budget: Annotated[int, typer.Option(help="Optimiser steps of each training.")] = 240,
     batch_size: Annotated[int, typer.Option(help="Windows in a step.")] = 8,
     lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     unroll: Annotated[int, typer.Option(help="Steps that training unrolls from each window's first frame.")] = 1,

@@ -56,7 +56,9 @@ def validate(file: File) -> None:
 
 @data.command()
 def stats(
-    file: File, split: Annotated[str, typer.Option(help="Splits to compute over.")] = "train", as_json: bool = False
+    file: File,
+    split: Annotated[str, typer.Option(help="The split to compute over.")] = "train",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Per-channel statistics of a split: mean, std, rms, and those of the differences of consecutive frames."""
     windows = Trajectories(file, split=split)

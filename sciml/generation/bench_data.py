@@ -20,13 +20,13 @@ from sciml.generation.recipe import Recipe
 DEFAULT_BENCH: dict[str, Recipe] = {
     "navier-stokes-2d": Recipe(
         NAVIER_STOKES_2D,
-        trajectories=88,
+        trajectories=72,
         size=64,
         frames=21,
         dt=0.1,
         supersample=2,
         parameters={"viscosity": 5e-4},
-        splits=(64, 8, 16),
+        splits=(48, 8, 16),
     ),
-    "burgers-1d": Recipe(BURGERS_1D, trajectories=88, size=256, frames=21, dt=0.05, supersample=2, splits=(64, 8, 16)),
+    "burgers-1d": Recipe(BURGERS_1D, trajectories=72, size=256, frames=21, dt=0.05, supersample=2, splits=(48, 8, 16)),
 }

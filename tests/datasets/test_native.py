@@ -300,7 +300,9 @@ def test_validation_compares_statistics_with_their_split_and_values_with_their_c
     rng = np.random.default_rng(0)
     header = Header(channels=(Channel("u"),), axes=(Axis("x", np.arange(8.0)),), times=np.arange(3.0))
     size = {"train": 1.0, "test": 100.0}
-    parts = [Trajectory(u=size[split] * rng.normal(size=(3, 1, 8)), split=split) for split in ("train", "train", "test")]
+    parts = [
+        Trajectory(u=size[split] * rng.normal(size=(3, 1, 8)), split=split) for split in ("train", "train", "test")
+    ]
     path = write_dataset(tmp_path / "a.h5", header, parts)
     assert {finding.severity for finding in validate(path).findings} <= {"note"}
     with h5py.File(path, "r+") as file:

@@ -57,7 +57,7 @@ def test_info_for_people_and_programs(waves: Path, capsys: pytest.CaptureFixture
 
 
 def test_stats_are_those_of_the_training_split(waves: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("data", "stats", waves, "--as-json") == 0
+    assert run("data", "stats", waves, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     u = np.stack([window.u.numpy() for window in Trajectories(waves, split="train")])
     assert found["std"]["u"] == pytest.approx(float(u.std(ddof=1, dtype=np.float64)), rel=1e-6)
