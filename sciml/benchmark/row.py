@@ -37,7 +37,7 @@ class Row:
     operator: str
     seed: int = 0
     steps: int = 0
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     layout: str = ""
     shape: Sequence[int] = ()

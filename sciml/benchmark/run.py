@@ -59,7 +59,7 @@ class BenchSettings:
         if not self.seeds:
             raise ValueError("Expected at least one seed, got none.")
 
-    def of(self, candidate: Candidate) -> dict[str, float]:
+    def of(self, candidate: Candidate) -> dict[str, Any]:
         """Those that make a difference to the candidate's row, beside seed and steps."""
         names = ("batch_size", "lr", "unroll", "max_test") if candidate.trained else ("unroll", "max_test")
         return {name: getattr(self, name) for name in names}
@@ -75,7 +75,7 @@ class _Task:
     candidate: Candidate
     seed: int
     steps: int
-    settings: dict[str, float]
+    settings: dict[str, Any]
 
     @property
     def label(self) -> str:

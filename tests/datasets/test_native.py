@@ -16,6 +16,7 @@ import xarray
 
 from sciml.datasets.channel import Axis, Channel
 from sciml.datasets.errors import DatasetError
+from sciml.datasets.handles import close_all
 from sciml.datasets.header import Header, Trajectory
 from sciml.datasets.moments import MOMENTS, compute_statistics
 from sciml.datasets.native import open_native, store_statistics, verify_checksums
@@ -305,6 +306,7 @@ def test_validation_compares_statistics_with_their_split_and_values_with_their_c
     ]
     path = write_dataset(tmp_path / "a.h5", header, parts)
     assert {finding.severity for finding in validate(path).findings} <= {"note"}
+    close_all()
     with h5py.File(path, "r+") as file:
         file["u"][1, 2, 3] += 1e-3
     errors = [finding.what for finding in validate(path).findings if finding.severity == "error"]
