@@ -73,16 +73,13 @@ def assert_same(out, undisturbed):
 
 def test_a_training_killed_at_random_moments_ends_in_the_same_weights(tmp_path, undisturbed):
     moments, kills = random.Random(5), 0
-    while True:
+    for _ in range(5):
         process = forked(lambda: train(tmp_path, slow=True))
-        process.join(moments.uniform(0.1, 0.6))
-        if process.exitcode is not None:
-            break
+        process.join(moments.uniform(0.05, 0.3))
+        kills += process.exitcode is None
         process.kill()
         process.join()
-        kills += 1
-    assert process.exitcode == 0
-    assert kills >= 2
+    assert kills >= 1, "the training ends before the first moment: make it slower"
     assert_same(tmp_path, undisturbed)
 
 
