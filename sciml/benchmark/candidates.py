@@ -23,6 +23,7 @@ class Candidate:
         build: makes it for windows of training data; a fitted one comes ready, a trained one raw.
         trained: whether gradient steps are to follow.
         seeded: whether the seed makes a difference.
+        lr: highest learning rate, where the benchmark is not told one.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Candidate:
     build: Callable[[Trajectories], nn.Module]
     trained: bool = True
     seeded: bool = True
+    lr: float = 2e-3
 
 
 def _persistence(train: Trajectories) -> nn.Module:
@@ -70,6 +72,6 @@ CANDIDATES: dict[str, Candidate] = {
         Candidate("persistence", "the last state, unchanged", _persistence, trained=False, seeded=False),
         Candidate("dmd", "best linear map (dynamic mode decomposition)", _dmd, trained=False, seeded=False),
         Candidate("unet", "U-Net", _unet),
-        Candidate("fno", "Fourier neural operator", _fno),
+        Candidate("fno", "Fourier neural operator", _fno, lr=6e-3),
     )
 }

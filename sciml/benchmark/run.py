@@ -37,7 +37,7 @@ class BenchSettings:
     Attributes:
         steps: optimiser steps of each training, the budget.
         batch_size: windows in a step.
-        lr: highest learning rate.
+        lr: highest learning rate, None for each candidate's own.
         unroll: steps of each window that a training step unrolls.
         seeds: of weights and data order; operators without randomness run once.
         device: "auto", "cpu", "cuda", "cuda:1".
@@ -46,7 +46,7 @@ class BenchSettings:
 
     steps: int = 240
     batch_size: int = 8
-    lr: float = 2e-3
+    lr: float | None = None
     unroll: int = 1
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"
@@ -62,7 +62,7 @@ class BenchSettings:
     def of(self, candidate: Candidate) -> dict[str, Any]:
         """Those that make a difference to the candidate's row, beside seed and steps."""
         names = ("batch_size", "lr", "unroll", "max_test") if candidate.trained else ("unroll", "max_test")
-        return {name: getattr(self, name) for name in names}
+        return {name: candidate.lr if getattr(self, name) is None else getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _train(
         settings=FitSettings(
             epochs=epochs,
             batch_size=settings.batch_size,
-            lr=settings.lr,
+            lr=task.settings["lr"],
             seed=task.seed,
             device=settings.device,
             save_seconds=60.0,

@@ -25,7 +25,9 @@ def bench(
     ] = "persistence,dmd,unet,fno",
     budget: Annotated[int, typer.Option(help="Optimiser steps of each training.")] = 240,
     batch_size: Annotated[int, typer.Option(help="Windows in a step.")] = 8,
-    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
+    lr: Annotated[
+        float | None, typer.Option(help="Highest learning rate; by default each operator has its own.")
+    ] = None,
     unroll: Annotated[int, typer.Option(help="Steps that training unrolls from each window's first frame.")] = 1,
     seeds: Annotated[int, typer.Option(help="How many seeds, counted from 0.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
