@@ -152,14 +152,15 @@ def run(
 def _tasks(paths: Sequence[str | Path], candidates: Sequence[Candidate], settings: BenchSettings) -> Iterator[_Task]:
     datasets = [_open(path) for path in paths]
     names = [dataset.path.stem for dataset in datasets]
-    for (dataset, name), candidate in product(zip(datasets, names), candidates):
+    contents = [fingerprint(dataset.path) for dataset in datasets]
+    for (dataset, name, content), candidate in product(zip(datasets, names, contents), candidates):
         unique = name if names.count(name) == 1 else f"{dataset.path.parent.name}-{name}"
         for seed in settings.seeds if candidate.seeded else settings.seeds[:1]:
             steps = settings.steps if candidate.trained else 0
             yield _Task(
                 name=unique,
                 dataset=dataset,
-                fingerprint=fingerprint(dataset.path),
+                fingerprint=content,
                 candidate=candidate,
                 seed=seed if candidate.seeded else 0,
                 steps=steps,

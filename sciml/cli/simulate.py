@@ -10,7 +10,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from sciml.checkpoint import load_operator, read_checkpoint
+from sciml.checkpoint import load_operator
 from sciml.cli.console import errors, output
 from sciml.datasets.header import Header, Trajectory
 from sciml.datasets.windows import Trajectories
@@ -43,7 +43,7 @@ def simulate(
     """
     operator = load_operator(checkpoint, device=device)
     windows = Trajectories(data, split=split)
-    _check_channels(checkpoint, windows)
+    _check_channels(operator, checkpoint, windows)
     if not 0 <= trajectory < len(windows):
         raise ValueError(f"Expected --trajectory from 0 to {len(windows) - 1}, got {trajectory}.")
     t, u = windows[trajectory]
@@ -75,8 +75,8 @@ def _times(t: Tensor, steps: int) -> Tensor:
     return t[0] + dt * torch.arange(steps + 1, dtype=t.dtype)
 
 
-def _check_channels(checkpoint: Path, windows: Trajectories) -> None:
-    expected = [channel.name for channel in read_checkpoint(checkpoint).channels]
+def _check_channels(operator: nn.Module, checkpoint: Path, windows: Trajectories) -> None:
+    expected = [channel.name for channel in operator.channels]  # type: ignore[union-attr]
     found = [channel.name for channel in windows.channels]
     if expected != found:
         raise ValueError(f"{checkpoint} steps the channels {expected}, and the data has {found}.")
