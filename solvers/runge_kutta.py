@@ -31,6 +31,10 @@ class RungeKutta(nn.Module):
         self.error_order = tableau.error_order
         self.dense_order = tableau.dense_order
 
+    def over(self, vector_field: Callable[[Tensor, State], State]) -> RungeKutta:
+        """The same method over another vector field."""
+        return RungeKutta(vector_field, self.tableau)
+
     def start(self, t: Float[Tensor, " batch"], y: State) -> State | None:
         """The slope at (t, y), where the method's last stage gives it to the next step; else None."""
         return self.vector_field(t, y) if self.tableau.first_same_as_last else None

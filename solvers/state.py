@@ -19,12 +19,14 @@ State: TypeAlias = Any
 
 def map_state(function: Callable[..., Any], *states: State) -> State:
     """Apply ``function`` leaf by leaf to one or more states of the same structure."""
+    if isinstance(states[0], Tensor):  # the loop is here a dozen times a step: a plain tensor takes the short way
+        return function(*states)
     return pytree.tree_map(function, *states)
 
 
 def leaves(state: State) -> list[Any]:
     """The tensors of a state, in a fixed order."""
-    return pytree.tree_leaves(state)
+    return [state] if isinstance(state, Tensor) else pytree.tree_leaves(state)
 
 
 def batch_of(state: State, name: str = "y0") -> int:
@@ -51,7 +53,7 @@ def batch_of(state: State, name: str = "y0") -> int:
 
 def broadcast(value: Tensor, leaf: Tensor) -> Tensor:
     """Shape a per-sample ``value`` (batch,) so that it multiplies ``leaf`` (batch, ...), in the leaf's real dtype."""
-    shaped = value.reshape(-1, *([1] * (leaf.dim() - 1)))
+    shaped = value.reshape((-1,) + (1,) * (leaf.dim() - 1)) if leaf.dim() > 1 else value
     return shaped if shaped.dtype == torch.bool else shaped.to(real_dtype(leaf))
 
 

@@ -7,6 +7,7 @@ are all called as ``stepper(t, dt, y) -> Step``. The call trains (``stepper(t, d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,7 +37,8 @@ class Step:
             call as a fourth argument, and keeps the old one for the samples whose step was rejected.
         dense: the step's interpolant, None where the stepper has none (then the loop lands on every output time).
         evaluations: evaluations of the vector field or network that the step spent; (batch,) where samples differ.
-        stiffness: estimate (batch,) of the modulus of the Jacobian's dominant eigenvalue; None where there is none.
+        stiffness: computes an estimate (batch,) of the modulus of the Jacobian's dominant eigenvalue from what the
+            step has at hand; differentiable, and free until it is called. None where there is none.
     """
 
     y: State
@@ -44,7 +46,7 @@ class Step:
     reuse: Any = None
     dense: Interpolant | None = None
     evaluations: int | Int[Tensor, " batch"] = 1
-    stiffness: Float[Tensor, " batch"] | None = None
+    stiffness: Callable[[], Float[Tensor, " batch"]] | None = None
 
 
 @runtime_checkable
@@ -57,7 +59,13 @@ class Stepper(Protocol):
     - ``error_order``: power of dt with which ``Step.error`` shrinks, None or absent when there is no estimate;
     - ``dense_order``: order of ``Step.dense``, None or absent without dense output;
     - ``start(t, y)``: what the first step may reuse. A stepper with ``start`` is called ``stepper(t, dt, y, reuse)``;
-    - ``slope(t, y, reuse)``: the time derivative at (t, y), which the first step size is chosen from.
+    - ``slope(t, y, reuse)``: the time derivative at (t, y), which the first step size is chosen from;
+    - ``vector_field`` and ``over(vector_field)``: the field ``(t, y) -> dy/dt`` it integrates, and the same scheme over
+      another one: how ``solve`` binds ``args``, and how adjoints integrate the equations of the gradient;
+    - ``select(rows)``: the stepper for these samples alone, where it holds tensors that are per sample (a Brownian
+      path). ``solve`` drops finished samples from the computation; a stepper without ``select`` holds none;
+    - ``stability``: the modulus |dt lambda| up to which the scheme is stable on the negative real axis, None or absent
+      where it is not bounded (implicit schemes) or not known.
     """
 
     def __call__(self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: State) -> Step: ...
