@@ -1,14 +1,19 @@
 """Numerical schemes, step size control and the one time loop."""
 
+from .arguments import PerSample
 from .controller import Control, FixedStep, StepSizeController
+from .dense import DenseSolution
+from .event import Event
 from .exponential import ETDRK2, ETDRK4, IFRK4, ExponentialRungeKutta
+from .loop import StiffnessWarning
 from .pid import PIDController
 from .runge_kutta import RungeKutta
-from .solution import KeptSteps, Solution, SolveError, Statistics, Status
+from .solution import Events, KeptSteps, Solution, SolveError, Statistics, Status
 from .solve import solve
 from .state import State, max_norm, rms_norm
 from .step_doubling import StepDoubling
 from .stepper import Interpolant, Step, Stepper
+from .stops import Stops
 from .tableau import RK4, SSPRK3, TSIT5, ButcherTableau
 
 __all__ = [
@@ -20,11 +25,15 @@ __all__ = [
     "TSIT5",
     "ButcherTableau",
     "Control",
+    "DenseSolution",
+    "Event",
+    "Events",
     "ExponentialRungeKutta",
     "FixedStep",
     "Interpolant",
     "KeptSteps",
     "PIDController",
+    "PerSample",
     "RungeKutta",
     "Solution",
     "SolveError",
@@ -35,6 +44,8 @@ __all__ = [
     "StepDoubling",
     "StepSizeController",
     "Stepper",
+    "StiffnessWarning",
+    "Stops",
     "max_norm",
     "rms_norm",
     "solve",

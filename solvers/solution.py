@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .controller import StepSizeController
+from .dense import DenseSolution
 from .state import State
 
 
@@ -18,6 +20,12 @@ class Status(IntEnum):
     MAX_STEPS = 1
     STEP_UNDERFLOW = 2
     NOT_FINITE = 3
+    EVENT = 4
+
+    @property
+    def failed(self) -> bool:
+        """Whether ``solve`` raises."""
+        return self in (Status.MAX_STEPS, Status.STEP_UNDERFLOW)
 
     @property
     def message(self) -> str:
@@ -30,6 +38,7 @@ _MESSAGES = {
     Status.MAX_STEPS: "used up max_steps before the last output time. Raise max_steps, or loosen rtol and atol",
     Status.STEP_UNDERFLOW: "needed a step below the resolution of t (a stiff problem, a singularity, or NaN from the "
     "vector field). Loosen rtol and atol, use a stepper for stiff problems, or check the vector field",
+    Status.EVENT: "ended at a terminal event",
     Status.NOT_FINITE: "holds NaN or infinity. Take a smaller dt, or check the stepper and y0",
 }
 
@@ -63,32 +72,80 @@ class KeptSteps:
 
 
 @dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What it takes to repeat one step of a solve; every tensor is per sample.
+
+    Attributes:
+        t, dt: start and length; dt is 0 for samples that had finished.
+        t_next: end, t + dt up to rounding.
+        accept: samples that moved.
+        rows, times, theta: outputs that the step gave: sample and output indices, and where in the step they lie; 1 is
+            its end state.
+    """
+
+    t: Float[Tensor, " batch"]
+    dt: Float[Tensor, " batch"]
+    t_next: Float[Tensor, " batch"]
+    accept: Bool[Tensor, " batch"]
+    rows: Int[Tensor, " outputs"]
+    times: Int[Tensor, " outputs"]
+    theta: Float[Tensor, " outputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The events that each sample met, in order, padded.
+
+    Attributes:
+        t: their times (batch, events), NaN where there is none.
+        y: the states there, before any change, (batch, events, ...).
+        which: the event's number in the list given to ``solve``, -1 where there is none.
+    """
+
+    t: Float[Tensor, "batch events"]
+    y: State
+    which: Int[Tensor, "batch events"]
+
+
+@dataclass(frozen=True, slots=True)
 class Solution:
     """States at the output times.
 
     Attributes:
         ts: output times, (batch, time).
-        ys: states there, (batch, time, ...); NaN at times a failed sample did not reach.
+        ys: states there, (batch, time, ...); NaN at times a sample did not reach.
         statistics: per-sample counts and status.
+        t_end, y_end: where each sample stopped, (batch,) and (batch, ...): at its last time, at a terminal event, or as
+            far as it came.
+        events: what events were met, None without any to watch for.
+        dense: the continuous solution, None unless asked for.
         steps: the kept steps, None unless asked for.
+        record: what it takes to repeat the solve, None unless asked for.
+        controller: what chose the steps.
     """
 
     ts: Float[Tensor, "batch time"]
     ys: State
     statistics: Statistics
+    t_end: Float[Tensor, " batch"] | None = None
+    y_end: State | None = None
+    events: Events | None = None
+    dense: DenseSolution | None = None
     steps: KeptSteps | None = None
+    record: tuple[StepRecord, ...] | None = None
+    controller: StepSizeController | None = None
 
 
 class SolveError(RuntimeError):
     """Some sample did not reach its last output time; ``solution`` holds what was reached."""
 
-    def __init__(self, solution: Solution) -> None:
+    def __init__(self, solution: Solution, hint: str = "") -> None:
         status = solution.statistics.status
-        failed = status.nonzero().flatten().tolist()
+        failed = [i for i, code in enumerate(status.tolist()) if Status(code).failed]
         named = ", ".join(map(str, failed[:8])) + (", ..." if len(failed) > 8 else "")
         reasons = "; ".join(Status(code).message for code in sorted({int(status[i]) for i in failed}))
         super().__init__(
             f"{len(failed)} of {len(status)} samples did not finish (samples {named}): {reasons}. "
-            "throw=False returns what was reached."
+            f"{hint}throw=False returns what was reached."
         )
         self.solution = solution

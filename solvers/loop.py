@@ -1,0 +1,347 @@
+"""A running solve: every active sample attempts one step, until none is left."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .active import Active
+from .controller import Control, StepSizeController
+from .dense import Piece
+from .event import Hit, settle
+from .outputs import Outputs
+from .solution import Status, StepRecord
+from .state import State, leaves, select, where
+from .stepper import Step
+
+_COMPACT_BELOW = 0.75  # of the rows still running, the others are dropped from the computation
+_WATCH_EVERY, _WATCH_HITS = 32, 8  # steps between looks at the stiffness estimate; suspicious looks before a warning
+_HELD = 0.7  # of the stability limit: a controller that stability holds back swings about the limit
+
+STIFF_HINT = (
+    "its steps are held back by stability, not by the tolerance: the problem is stiff for it. "
+    "Use an implicit stepper, such as ImplicitRungeKutta(field, KVAERNO5) or Rosenbrock(field, RODAS4)."
+)
+
+
+class StiffnessWarning(UserWarning):
+    """An explicit scheme's steps are bounded by its stability, not by the tolerance."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An attempted step that the caller asked to keep."""
+
+    members: Tensor
+    t: Tensor
+    dt: Tensor
+    y: State
+    ratio: Tensor
+    accepted: Tensor
+
+
+@dataclass(frozen=True)
+class Landed:
+    """Where an attempted step ends; ``moved`` are the samples that go there."""
+
+    step: Step
+    dt: Tensor
+    t: Tensor
+    y: State
+    moved: Tensor
+    hit: Hit | None
+
+
+@dataclass
+class Loop:
+    """A running solve.
+
+    Attributes:
+        active: the samples that are stepped.
+        batch: how many there are in all.
+        keep_steps, keep_dense, record: what to keep beside the outputs.
+        compact: drop finished samples from the computation.
+        attempts: steps attempted so far by each sample that still runs.
+        spent: evaluations of each of them, where they do not differ.
+    """
+
+    active: Active
+    controller: StepSizeController
+    batch: int
+    keep_steps: bool = False
+    keep_dense: bool = False
+    record: bool = False
+    compact: bool = True
+    attempts: int = 0
+    spent: int = 0
+    alive: int = 0
+    outputs: Outputs = field(default_factory=Outputs)
+    ends: Outputs = field(default_factory=Outputs)
+    end_times: list[Tensor] = field(default_factory=list)
+    finished: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    records: list[StepRecord] = field(default_factory=list)
+    hits: list[tuple[Tensor, Tensor, State, Tensor]] = field(default_factory=list)
+    stiff: bool = False
+    _whole: Active | None = None  # what to go back to if the vector field refuses a part of the batch
+    _suspicions: int = 0
+
+    def __post_init__(self) -> None:
+        active = self.active
+        self.alive = self.batch
+        self.outputs.add(active.members, torch.zeros_like(active.members), active.y)
+        if active.ts.shape[1] == 1:
+            self._finish(active.running, Status.SUCCESS)
+
+    def advance(self) -> None:
+        """Attempt one step for every active sample."""
+        dt, lands, step = self._attempt()
+        active = self.active
+        control = self.controller(step, active.y, dt, active.control)
+        landed = self._land(step, dt, lands, control)
+        self._keep(landed, control)
+        emitted = self._emit(landed)
+        self._move(landed, control)
+        if landed.hit is not None:
+            self._pass_events(landed)
+        if emitted or active.stops.shape[1] > 1:
+            self._pass_targets(landed)
+        if step.stiffness is not None and self.attempts % _WATCH_EVERY == 0:
+            self._watch_stiffness(step, landed)
+        self._drop_finished()
+
+    def stop(self, status: Status) -> None:
+        """End all samples where they are."""
+        self._finish(self.active.running, status)
+
+    def done_fraction(self) -> float:
+        """How much of the time span lies behind the mean sample."""
+        active = self.active
+        behind = (active.t - active.ts[:, 0]) / (active.ts[:, -1] - active.ts[:, 0])
+        behind = torch.where(active.running, behind, torch.ones_like(behind))
+        return (float(behind.sum()) + self.batch - len(behind)) / self.batch
+
+    def _attempt(self) -> tuple[Tensor, Tensor, Step]:
+        """A step of every active sample: its length, whether it reaches the target, and the step."""
+        dt, lands = self._choose_step()
+        if self._whole is None:
+            return dt, lands, _call(self.active, dt)
+        try:
+            step = _call(self.active, dt)
+            _check_rows(step.y, len(dt))
+        except (RuntimeError, ValueError, IndexError):
+            # The field or the stepper holds a tensor with one entry per sample of the whole batch. If that is not the
+            # reason, the whole batch fails alike, and says so.
+            self.active, self._whole, self.compact = self._whole, None, False
+            dt, lands = self._choose_step()
+            return dt, lands, _call(self.active, dt)
+        self._whole = None
+        return dt, lands, step
+
+    def _choose_step(self) -> tuple[Tensor, Tensor]:
+        """The step to attempt, and whether it reaches the target."""
+        active = self.active
+        remaining = active.target - active.t
+        proposed = active.control.dt
+        left = remaining / proposed
+        # A step that would leave a sliver is stretched over it, and rounding in t never adds one.
+        lands = left <= 1 + torch.finfo(left.dtype).eps ** 0.5
+        if self._adaptive:
+            # Two equal steps to the target instead of a whole one and a sliver, which costs as much.
+            proposed = torch.where(left < 2, 0.5 * remaining, proposed)
+        dt = torch.where(lands, remaining, proposed)
+        if self.alive < len(dt):
+            dt = torch.where(active.running, dt, torch.zeros_like(dt))
+        return dt, lands
+
+    def _land(self, step: Step, dt: Tensor, lands: Tensor, control: Control) -> Landed:
+        """Where the step ends: at t + dt, or at an event inside."""
+        active = self.active
+        self.attempts += 1
+        self._count(step)
+        moved = control.accept if self.alive == len(dt) else control.accept & active.running
+        t_next = torch.where(lands, active.target, active.t + dt)
+        hit = None
+        if active.watch is not None:
+            hit = active.watch.search(self._along(step, dt), active.t, dt, moved)
+        if hit is None:
+            return Landed(step, dt, t_next, step.y, moved, None)
+        # The step is taken again with its end on the event: of full order there, and differentiable.
+        dt = torch.where(hit.mask, hit.theta * dt, dt)
+        step = _call(active, dt)
+        self._count(step)
+        span = active.ts[:, -1] - active.ts[:, 0]
+        t_hit, y_hit = settle(active.watch, hit, active.stepper, step, active.t + dt, span)
+        return Landed(step, dt, torch.where(hit.mask, t_hit, t_next), where(hit.mask, y_hit, step.y), moved, hit)
+
+    def _along(self, step: Step, dt: Tensor) -> Callable[[Tensor], State]:
+        """The state at t + theta dt within the step: dense output, or the step taken again."""
+        rows = torch.arange(len(dt), device=dt.device)
+        if step.dense is not None:
+            return lambda theta: step.dense(theta, rows)  # type: ignore[misc]
+        return lambda theta: _call(self.active, theta * dt).y
+
+    def _count(self, step: Step) -> None:
+        if isinstance(step.evaluations, int):
+            self.spent += step.evaluations
+        else:
+            self.active.evaluations = self.active.evaluations + step.evaluations
+
+    def _emit(self, landed: Landed) -> bool:
+        """Store the states at the output times that this step reached; whether there were any."""
+        active, none = self.active, landed.dt.new_empty(0, dtype=torch.int64)
+        if not bool((landed.moved & active.passed(landed.t, active.output)).any()):
+            self._write_record(landed, none, none, landed.dt.new_empty(0))
+            return False
+        index = active.reached(landed.t, landed.moved)
+        count = index - active.index
+        rows = torch.repeat_interleave(count)
+        times = torch.arange(len(rows), device=rows.device) - (count.cumsum(0) - index)[rows]
+        ts = active.ts[rows, times]
+        at_end = ts == landed.t[rows]
+        theta = torch.where(at_end, torch.ones_like(ts), ((ts - active.t[rows]) / landed.dt[rows]).clamp(0, 1))
+        state = landed.y if len(rows) == len(count) and bool((count == 1).all()) else select(landed.y, rows)
+        if not bool(at_end.all()):
+            if landed.step.dense is None:
+                raise ValueError(f"{type(active.stepper).__name__} declares a dense_order but its Step has dense=None.")
+            state = where(at_end, state, landed.step.dense(theta, rows))
+        self.outputs.add(active.members[rows], times, state)
+        self._write_record(landed, rows, times, theta)
+        active.index = index
+        return True
+
+    def _move(self, landed: Landed, control: Control) -> None:
+        """Go on from where the step ended, per sample, with the next length."""
+        active, step, moved = self.active, landed.step, landed.moved
+        proposed = control.dt
+        if active.lands_on_outputs or active.stops.shape[1] > 1:
+            # A step cut short to land says nothing against the longer one that had been proposed.
+            cut = moved & (landed.dt.abs() < active.control.dt.abs()) & (proposed.abs() < active.control.dt.abs())
+            proposed = torch.where(cut, active.control.dt, proposed)
+        active.control = Control(proposed, control.accept, control.ratio, control.history)
+        if active.watch is not None:
+            active.watch = active.watch.moved(landed.t, landed.y, moved, landed.hit)
+        active.accepted = active.accepted + moved
+        if bool(moved.all()):
+            active.t, active.y, active.reuse = landed.t, landed.y, step.reuse
+            return
+        active.t = torch.where(moved, landed.t, active.t)
+        active.y = where(moved, landed.y, active.y)
+        active.reuse = None if active.reuse is None else where(moved, step.reuse, active.reuse)
+        short = active.running & ~control.accept & (proposed.abs() <= active.resolution())
+        if bool(short.any()):
+            self._finish(short, Status.STEP_UNDERFLOW)
+
+    def _pass_targets(self, landed: Landed) -> None:
+        """Finish the samples at their last time, restart those at a jump, and aim the others at what comes next."""
+        active = self.active
+        done = active.running & (active.index >= active.ts.shape[1])
+        if bool(done.any()):
+            self._finish(done, Status.SUCCESS)
+        while active.stops.shape[1] > 1:
+            stop = active.stops.gather(1, active.stop[:, None])[:, 0]
+            jump = active.jumps.gather(1, active.stop[:, None])[:, 0]
+            margin = active.margin(stop)
+            there = landed.moved & active.passed(active.t, torch.where(jump, stop - active.sign * margin, stop))
+            if not bool(there.any()):
+                break
+            active.stop = active.stop + there
+            active.t = torch.where(there & jump, stop + active.sign * margin, active.t)
+            self._restart(there & jump)
+        active.aim()
+
+    def _pass_events(self, landed: Landed) -> None:
+        """Record the events of this step; end the samples whose event is terminal, change the states of the others."""
+        active, hit = self.active, landed.hit
+        if hit is None or active.watch is None:
+            return
+        rows = hit.mask.nonzero().flatten()
+        self.hits.append((active.members[rows], landed.t[rows], select(landed.y, rows), hit.which[rows]))
+        terminal = active.watch.terminal(hit.which)
+        if bool(terminal.any()):
+            self._finish(terminal & active.running, Status.EVENT)
+        going = hit.mask & ~terminal
+        if bool(going.any()):
+            active.y = active.watch.change(torch.where(going, hit.which, -1), active.t, active.y)
+            active.watch = active.watch.restarted(going, active.t, active.y)
+            self._restart(going)
+
+    def _restart(self, mask: Tensor) -> None:
+        """Forget what earlier steps left to reuse, for these samples."""
+        active = self.active
+        if active.reuse is not None and bool(mask.any()):
+            active.reuse = where(mask, active.stepper.start(active.t, active.y), active.reuse)  # type: ignore[attr-defined]
+            active.evaluations = active.evaluations + mask
+
+    def _finish(self, mask: Tensor, status: Status) -> None:
+        """End these samples where they are."""
+        active = self.active
+        rows = mask.nonzero().flatten()
+        accepted = active.accepted[rows]
+        codes = torch.full_like(accepted, int(status))
+        counts = torch.stack([accepted, self.attempts - accepted, active.evaluations[rows] + self.spent, codes])
+        self.finished.append((active.members[rows], counts))
+        self.end_times.append(active.t[rows])
+        self.ends.add(active.members[rows], torch.zeros_like(rows), select(active.y, rows))
+        active.running = active.running & ~mask
+        self.alive -= len(rows)
+
+    def _drop_finished(self) -> None:
+        """Go on with the running samples alone, where enough of the others have gathered."""
+        active = self.active
+        if self.compact and 0 < self.alive <= _COMPACT_BELOW * len(active.t):
+            self._whole = active
+            self.active = active.select(active.running.nonzero().flatten())
+
+    def _watch_stiffness(self, step: Step, landed: Landed) -> None:
+        """Warn once where accepted steps stay as long as stability lets them."""
+        limit = getattr(self.active.stepper, "stability", None)
+        if limit is None or self.stiff or step.stiffness is None or len(landed.moved) != len(self.active.t):
+            return
+        with torch.no_grad():
+            held = landed.moved & (step.stiffness() * landed.dt.abs() > _HELD * limit)
+        self._suspicions = self._suspicions + 1 if bool(held.any()) else 0
+        self.stiff = self._suspicions >= _WATCH_HITS
+        if self.stiff:
+            warnings.warn(f"{type(self.active.stepper).__name__}: {STIFF_HINT}", StiffnessWarning, stacklevel=4)
+
+    def _keep(self, landed: Landed, control: Control) -> None:
+        active = self.active
+        if self.keep_steps:
+            ratio = torch.full_like(landed.dt, torch.nan) if control.ratio is None else control.ratio
+            self.kept.append(Kept(active.members, active.t, landed.dt, active.y, ratio, landed.moved))
+        if self.keep_dense:
+            interpolant = landed.step.dense
+            if interpolant is None:
+                raise ValueError(f"{type(active.stepper).__name__} has no dense output to keep.")
+            self.pieces.append(Piece(active.members, active.t, landed.dt, landed.t, landed.moved, interpolant))
+
+    def _write_record(self, landed: Landed, rows: Tensor, times: Tensor, theta: Tensor) -> None:
+        if self.record:
+            self.records.append(StepRecord(self.active.t, landed.dt, landed.t, landed.moved, rows, times, theta))
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the last looks at the stiffness estimate found steps held back by stability."""
+        return self._suspicions > 0
+
+    @property
+    def _adaptive(self) -> bool:
+        return getattr(self.controller, "adaptive", False)
+
+
+def _call(active: Active, dt: Tensor) -> Step:
+    if active.reuse is None:
+        return active.stepper(active.t, dt, active.y)
+    return active.stepper(active.t, dt, active.y, active.reuse)  # type: ignore[call-arg]
+
+
+def _check_rows(state: State, rows: int) -> None:
+    """Raise unless every tensor of a state has that many rows."""
+    if any(leaf.shape[0] != rows for leaf in leaves(state)):
+        raise ValueError(f"Expected {rows} rows.")
