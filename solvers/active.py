@@ -59,7 +59,7 @@ class Active:
             self,
             stepper=select_rows(self.stepper, rows),
             control=control,
-            reuse=None if self.reuse is None else select(self.reuse, rows),
+            reuse=select(self.reuse, rows),
             watch=None if self.watch is None else self.watch.select(rows),
             **{name: select(getattr(self, name), rows) for name in (*_PER_ROW, *_PER_ROW_COUNTS)},
         )

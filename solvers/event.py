@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -144,11 +145,15 @@ class Watch:
             if bracket is None:
                 continue
             resolution = 4 * torch.finfo(t.dtype).eps * torch.maximum(t.abs(), dt.abs()) / dt.abs().clamp(min=1e-300)
-            found = bracket.root(lambda s, k=index: self.condition(k, t + s * dt, along(s)), resolution)
+            value = partial(self._along, index, along, t, dt)
+            found = bracket.root(value, resolution)
             first = bracket.mask & ((which < 0) | (found < theta))
             theta, which = torch.where(first, found, theta), torch.where(first, index, which)
         mask = which >= 0
         return Hit(mask, theta, which) if bool(mask.any()) else None
+
+    def _along(self, index: int, along: Callable[[Tensor], State], t: Tensor, dt: Tensor, theta: Tensor) -> Tensor:
+        return self.condition(index, t + theta * dt, along(theta))
 
     def _bracket(
         self, index: int, event: Event, along: Callable[[Tensor], State], t: Tensor, dt: Tensor, accept: Tensor
@@ -158,11 +163,11 @@ class Watch:
         if bool(self.fresh.any()):
             early = torch.full_like(t, torch.finfo(t.dtype).eps ** (1 / 3))
             left = torch.where(self.fresh, early, left)
-            value = torch.where(self.fresh, self.condition(index, t + left * dt, along(left)), value)
+            value = torch.where(self.fresh, self._along(index, along, t, dt, left), value)
         found: _Bracket | None = None
         for k in range(event.checks + 1):
             right = torch.full_like(t, (k + 1) / (event.checks + 1))
-            ahead = self.condition(index, t + right * dt, along(right))
+            ahead = self._along(index, along, t, dt, right)
             turns = (torch.sign(ahead) - torch.sign(value)) * (1 if event.direction == 0 else event.direction)
             crosses = (value != 0) & ((value * ahead <= 0) if event.direction == 0 else (turns > 0)) & accept
             crosses &= torch.isfinite(ahead) & torch.isfinite(value)

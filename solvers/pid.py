@@ -7,7 +7,7 @@ after E. Hairer, S. Norsett, G. Wanner, "Solving Ordinary Differential Equations
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,26 +16,52 @@ from .controller import Control
 from .state import State, broadcast, map_state, rms_norm
 from .stepper import Step, Stepper, error_order
 
+_HUGE, _TINY = 1e15, 1e-15  # stand for errors that are not finite, and that vanish
+_ROUNDED_UP = 1 + 1e-6
+
+
+class Coefficients(NamedTuple):
+    """Gains of the controller, each to be divided by the order of the error estimate."""
+
+    proportional: float
+    integral: float
+    derivative: float
+
+
+# Named as in the literature. INTEGRAL: Hairer, Norsett, Wanner, equation II.4.13. PI42: G. Soderlind, L. Wang, "Adaptive
+# time-stepping and computational stability", J. Comput. Appl. Math. 185 (2006). PI33, PI34: K. Gustafsson, "Control theoretic
+# techniques for stepsize selection in explicit Runge-Kutta methods", ACM TOMS 17 (1991). H211PI, H312PID: Soderlind
+# (2003), table 2, with proportional, integral and derivative parts read off its digital filters.
+INTEGRAL = Coefficients(0.0, 1.0, 0.0)
+PI42 = Coefficients(0.2, 0.4, 0.0)
+PI34 = Coefficients(0.4, 0.3, 0.0)
+PI33 = Coefficients(1 / 3, 1 / 3, 0.0)
+H211PI = Coefficients(-1 / 6, 1 / 3, 0.0)
+H312PID = Coefficients(-2 / 9, 2 / 9, 1 / 18)
+
 
 class PIDController:
     """Accepts a step whose scaled error is at most 1 and chooses the next length from the last three errors.
 
     The scaled error is r = norm(error / (atol + rtol max(|y|, |y_new|))) per sample, and the next length
     dt * safety r_n^-(kI+kP+kD) r_(n-1)^(kP+2kD) r_(n-2)^-kD with each k divided by the order of the estimate.
-    A rejected step leaves the memory as it was.
+    A rejected step leaves the memory as it was. The factor is rounded to three decimals, so that the last bits of an
+    error, which depend on how a batch is laid out in memory, do not reach the step sequence.
 
     Args:
         rtol, atol: tolerances of the local error, relative and in the state's units; atol may be a tensor that
             broadcasts against the state. Either may be zero, not both.
-        pcoeff, icoeff, dcoeff: kP, kI, kD.
+        coefficients: the gains kP, kI, kD, such as ``INTEGRAL``, ``PI42``, ``PI34``, ``H211PI``, ``H312PID``.
         safety: aims that much below the tolerance.
         factor_min, factor_max: bounds of the change of length in one step.
         dt0: length of the first step, None to choose it.
-        dt_max: longest step, None for no bound.
-        norm: maps a state to (batch,), by default the root mean square.
+        dt_min, dt_max: shortest and longest step, None for no bound. A sample whose error asks for less than ``dt_min``
+            goes on with ``dt_min`` and its error.
+        norm: maps a state to (batch,), by default the root mean square. A norm of part of a state makes the others
+            follow without a say (the seminorm of adjoints).
 
     Raises:
-        ValueError: a tolerance is negative or both are zero.
+        ValueError: a tolerance is negative or both are zero, or the bounds of dt contradict each other.
     """
 
     adaptive = True
@@ -45,13 +71,12 @@ class PIDController:
         rtol: float = 1e-3,
         atol: float | Tensor = 1e-6,
         *,
-        pcoeff: float = 0.2,
-        icoeff: float = 0.5,
-        dcoeff: float = 0.0,
+        coefficients: tuple[float, float, float] = Coefficients(0.2, 0.5, 0.0),
         safety: float = 0.9,
         factor_min: float = 0.2,
         factor_max: float = 10.0,
         dt0: float | None = None,
+        dt_min: float | None = None,
         dt_max: float | None = None,
         norm: Callable[[State], Tensor] = rms_norm,
     ) -> None:
@@ -60,10 +85,14 @@ class PIDController:
             raise ValueError(f"Expected rtol >= 0 and atol >= 0, not both zero, got rtol={rtol}, atol={atol}.")
         if dt0 is not None and dt0 <= 0:
             raise ValueError(f"Expected dt0 > 0, got {dt0}. To integrate backwards, give decreasing ts.")
+        if not 0 <= (dt_min or 0.0) <= (torch.inf if dt_max is None else dt_max):
+            raise ValueError(f"Expected 0 <= dt_min <= dt_max, got dt_min={dt_min}, dt_max={dt_max}.")
         self.rtol, self.atol, self.norm = rtol, atol, norm
-        self.coefficients = (icoeff + pcoeff + dcoeff, pcoeff + 2 * dcoeff, dcoeff)
+        kp, ki, kd = coefficients
+        self.coefficients = Coefficients(kp, ki, kd)
+        self.exponents = (ki + kp + kd, kp + 2 * kd, kd)
         self.safety, self.factor_min, self.factor_max = safety, factor_min, factor_max
-        self.dt0, self.dt_max = dt0, dt_max
+        self.dt0, self.dt_min, self.dt_max = dt0, dt_min, dt_max
 
     def start(self, stepper: Stepper, t: Tensor, y: State, span: Tensor, reuse: Any) -> Control:
         """The first length: dt0, else Hairer's choice where the stepper has a slope, else the whole span.
@@ -100,18 +129,22 @@ class PIDController:
                 "Use FixedStep(dt) or StepDoubling(stepper)."
             )
         before, before_that, order = control.history
+        first, second, third = self.exponents
         ratio = self.ratio(step, y).to(dt.dtype)
-        finite = torch.isfinite(ratio)
-        accept = finite & (ratio <= 1)
-        floor = torch.finfo(ratio.dtype).tiny ** 0.5
-        now = torch.where(finite, ratio, torch.ones_like(ratio)).clamp(min=floor).detach()
-        first, second, third = (c / order for c in self.coefficients)
-        factor = self.safety * now**-first * before**second * before_that**-third
-        factor = factor.clamp(self.factor_min, self.factor_max)
+        accept = ratio <= 1  # not where it is NaN
+        if self.dt_min is not None:
+            accept = accept | (torch.isfinite(ratio) & (dt.abs() <= self.dt_min * _ROUNDED_UP))
+        now = torch.nan_to_num(ratio.detach(), nan=_HUGE, posinf=_HUGE).clamp(min=_TINY)
+        factor = self.safety * now ** (-first / order)
+        if second != 0:
+            factor = factor * before ** (second / order)
+        if third != 0:
+            factor = factor * before_that ** (-third / order)
+        factor = factor.clamp(self.factor_min, self.factor_max).round(decimals=3)
         factor = torch.where(accept, factor, factor.clamp(max=self.safety))
-        factor = torch.where(finite, factor, torch.full_like(factor, self.factor_min))
-        history = (torch.where(accept, now, before), torch.where(accept, before, before_that), order)
-        return Control(dt=self._bounded(dt * factor), accept=accept, ratio=ratio, history=history)
+        if second != 0 or third != 0:
+            before_that, before = torch.where(accept, before, before_that), torch.where(accept, now, before)
+        return Control(self._bounded(dt * factor), accept, ratio, (before, before_that, order))
 
     def ratio(self, step: Step, y: State) -> Tensor:
         """The scaled error (batch,) of a step taken from ``y``."""
@@ -121,7 +154,9 @@ class PIDController:
         return error / (self.atol + self.rtol * torch.maximum(y.abs(), new.abs()))
 
     def _bounded(self, dt: Tensor) -> Tensor:
-        return dt if self.dt_max is None else dt.clamp(-self.dt_max, self.dt_max)
+        if self.dt_max is not None:
+            dt = dt.clamp(-self.dt_max, self.dt_max)
+        return dt if self.dt_min is None else torch.where(dt.abs() < self.dt_min, torch.sign(dt) * self.dt_min, dt)
 
     @torch.no_grad()
     def _first_length(self, stepper: Any, order: int, t: Tensor, y: State, span: Tensor, reuse: Any) -> Tensor:

@@ -68,8 +68,8 @@ def real_dtype(leaf: Tensor) -> torch.dtype:
 
 
 def select(state: State, rows: Tensor) -> State:
-    """The samples ``rows`` of a state."""
-    return map_state(lambda leaf: leaf[rows], state)
+    """The samples ``rows`` of a state, or of None."""
+    return None if state is None else map_state(lambda leaf: leaf[rows], state)
 
 
 def rms_norm(state: State) -> Tensor:
