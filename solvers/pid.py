@@ -28,10 +28,10 @@ class Coefficients(NamedTuple):
     derivative: float
 
 
-# Named as in the literature. INTEGRAL: Hairer, Norsett, Wanner, equation II.4.13. PI42: G. Soderlind, L. Wang, "Adaptive
-# time-stepping and computational stability", J. Comput. Appl. Math. 185 (2006). PI33, PI34: K. Gustafsson, "Control theoretic
-# techniques for stepsize selection in explicit Runge-Kutta methods", ACM TOMS 17 (1991). H211PI, H312PID: Soderlind
-# (2003), table 2, with proportional, integral and derivative parts read off its digital filters.
+# Named as in the literature. INTEGRAL: Hairer, Norsett, Wanner, equation II.4.13. PI42: G. Soderlind, L. Wang,
+# "Adaptive time-stepping and computational stability", J. Comput. Appl. Math. 185 (2006). PI33, PI34: K. Gustafsson,
+# "Control theoretic techniques for stepsize selection in explicit Runge-Kutta methods", ACM TOMS 17 (1991). H211PI,
+# H312PID: Soderlind (2003), table 2, with proportional, integral and derivative parts read off its digital filters.
 INTEGRAL = Coefficients(0.0, 1.0, 0.0)
 PI42 = Coefficients(0.2, 0.4, 0.0)
 PI34 = Coefficients(0.4, 0.3, 0.0)
