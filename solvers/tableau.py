@@ -1,11 +1,15 @@
-"""Butcher tableaus, as data.
+"""Butcher tableaus of explicit Runge-Kutta methods, as data.
 
-Each is checked in the tests against its order conditions and its measured order.
+``solvers/tableaus`` holds one published method a file. Each is checked in the tests against its order conditions, its
+measured order and its stability interval.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Row: TypeAlias = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -15,85 +19,92 @@ class ButcherTableau:
     Attributes:
         name: as the field names it.
         order: order of the solution that is carried on.
-        c: nodes, s of them.
+        c: nodes, s of them, all in [0, 1].
         a: strictly lower triangular rows, of lengths 0 to s - 1.
         b: weights of the solution.
         b_error: weights of the error estimate (``b`` minus the embedded weights), empty without one.
         error_order: power of dt with which that estimate shrinks.
         interpolant: row i holds the coefficients of theta, theta^2, ... of stage i in the dense output, empty without.
-        dense_order: order of that interpolant.
+        dense_order: order of that interpolant: its local error, anywhere in a step, is of order dt^(dense_order + 1).
+        extra_c, extra_a: nodes and rows of the stages that only the interpolant needs. They follow the s others in it
+            and are evaluated when it is first asked for.
+        stability: the step is stable for dt lambda in [-stability, 0], None where not known.
+
+    Raises:
+        ValueError: the lengths do not fit each other, or an attribute lacks its companion.
     """
 
     name: str
     order: int
-    c: tuple[float, ...]
-    a: tuple[tuple[float, ...], ...]
-    b: tuple[float, ...]
-    b_error: tuple[float, ...] = ()
+    c: Row
+    a: tuple[Row, ...]
+    b: Row
+    b_error: Row = ()
     error_order: int | None = None
-    interpolant: tuple[tuple[float, ...], ...] = ()
+    interpolant: tuple[Row, ...] = ()
     dense_order: int | None = None
+    extra_c: Row = ()
+    extra_a: tuple[Row, ...] = ()
+    stability: float | None = None
+
+    def __post_init__(self) -> None:
+        stages, extra = len(self.c), len(self.extra_c)
+        lengths = tuple(len(row) for row in (*self.a, *self.extra_a))
+        if lengths != tuple(range(stages + extra)) or len(self.a) != stages:
+            raise ValueError(
+                f"Expected the rows of a, then of extra_a, of lengths 0 to {stages + extra - 1} for {stages} nodes c "
+                f"and {extra} nodes extra_c, got {lengths}. Fill with zeros up to the diagonal."
+            )
+        self._expect("b", len(self.b), (stages,))
+        self._expect("b_error", len(self.b_error), (0, stages))
+        self._expect("interpolant", len(self.interpolant), (0, stages + extra))
+        if bool(self.b_error) != (self.error_order is not None):
+            raise ValueError(f"Expected b_error and error_order together in {self.name}, got one without the other.")
+        if bool(self.interpolant) != (self.dense_order is not None):
+            raise ValueError(
+                f"Expected interpolant and dense_order together in {self.name}, got one without the other."
+            )
 
     @property
     def first_same_as_last(self) -> bool:
         """Whether the last stage is the slope at the end of the step."""
         return self.c[-1] == 1 and self.b[-1] == 0 and self.a[-1] == self.b[:-1]
 
+    @property
+    def stiffness_stages(self) -> tuple[int, int] | None:
+        """Two stages whose difference tells of the Jacobian: the last two at one node, else the first and the last."""
+        last = range(len(self.c) - 1, 0, -1)
+        pairs = ((i, j) for i in last for j in range(i - 1, 0, -1) if self.c[i] == self.c[j])
+        return next(pairs, (len(self.c) - 1, 0) if len(self.c) > 1 else None)
 
-# C. Tsitouras, "Runge-Kutta pairs of order 5(4) satisfying only the first column simplifying assumption",
-# Computers & Mathematics with Applications 62 (2011). The solution is the fifth-order one (the last row of a);
-# b_error is the difference to the fourth-order one. The fourth-order interpolant is the paper's.
-_TSIT5_A = (
-    (),
-    (0.161,),
-    (-0.008480655492356989, 0.335480655492357),
-    (2.8971530571054935, -6.359448489975075, 4.3622954328695815),
-    (5.325864828439257, -11.748883564062828, 7.4955393428898365, -0.09249506636175525),
-    (5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383),
-    (0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774),
-)
-TSIT5 = ButcherTableau(
-    name="Tsit5",
-    order=5,
-    c=(0.0, 0.161, 0.327, 0.9, 0.9800255409045097, 1.0, 1.0),
-    a=_TSIT5_A,
-    b=(*_TSIT5_A[-1], 0.0),
-    b_error=(
-        -0.001780011052226,
-        -0.000816434459657,
-        0.007880878010262,
-        -0.144711007173263,
-        0.582357165452555,
-        -0.458082105929187,
-        1.0 / 66.0,
-    ),
-    error_order=5,
-    interpolant=(
-        (1.0, -2.763706197274826, 2.9132554618219126, -1.0530884977290216),
-        (0.0, 0.13169999999999998, -0.2234, 0.1017),
-        (0.0, 3.9302962368947516, -5.941033872131505, 2.490627285651253),
-        (0.0, -12.411077166933676, 30.33818863028232, -16.548102889244902),
-        (0.0, 37.50931341651104, -88.1789048947664, 47.37952196281928),
-        (0.0, -27.896526289197286, 65.09189467479366, -34.87065786149661),
-        (0.0, 1.5, -4.0, 2.5),
-    ),
-    dense_order=4,
-)
+    def _expect(self, name: str, length: int, allowed: tuple[int, ...]) -> None:
+        if length not in allowed:
+            raise ValueError(
+                f"Expected {name} of length {' or '.join(map(str, allowed))} in {self.name}, got {length}."
+            )
 
-# The classical fourth-order method (W. Kutta, 1901).
-RK4 = ButcherTableau(
-    name="RK4",
-    order=4,
-    c=(0.0, 0.5, 0.5, 1.0),
-    a=((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)),
-    b=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
-)
 
-# C.-W. Shu, S. Osher, J. Comput. Phys. 77 (1988): strong stability preserving, for total variation diminishing schemes.
-SSPRK3 = ButcherTableau(
-    name="SSPRK3",
-    order=3,
-    c=(0.0, 1.0, 0.5),
-    a=((), (1.0,), (0.25, 0.25)),
-    b=(1 / 6, 1 / 6, 2 / 3),
-)
+def hermite(b: Row) -> tuple[Row, ...]:
+    """The interpolant with the values and slopes of both ends, for a method whose last stage is the slope at the end.
+
+    Third order at most. Source: E. Hairer, S. Norsett, G. Wanner, "Solving Ordinary Differential Equations I",
+    equation II.6.7.
+
+    Args:
+        b: weights of the solution, that of the last stage (0) included.
+    """
+    first, *inner, last = ((0.0, 3 * weight, -2 * weight) for weight in b)
+    return (
+        (1.0, first[1] - 2.0, first[2] + 1.0),
+        *inner,
+        (0.0, last[1] - 1.0, last[2] + 1.0),
+    )
+
+
+def __getattr__(name: str) -> Any:
+    """The methods that used to be defined here; import them from ``solvers/tableaus``."""
+    from . import tableaus
+
+    if name in ("RK4", "SSPRK3", "TSIT5"):
+        return getattr(tableaus, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

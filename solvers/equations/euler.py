@@ -24,7 +24,7 @@ from ..ideal_gas import is_physical, sound_speed, to_conserved, to_primitive
 from ..riemann import NumericalFlux, hllc
 from ..runge_kutta import advance
 from ..stepper import Step
-from ..tableau import SSPRK3
+from ..tableaus.ssprk3 import SSPRK3
 from .parameter import register
 
 SECOND_ORDER = MUSCL(van_leer)

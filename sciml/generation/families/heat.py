@@ -16,7 +16,7 @@ from sciml.generation.substeps import Substeps, steps_for
 from sciml.solvers.equations.heat import Heat
 from sciml.solvers.initial import blobs
 from sciml.solvers.runge_kutta import RungeKutta
-from sciml.solvers.tableau import RK4
+from sciml.solvers.tableaus.rk4 import RK4
 
 # RK4 is stable up to 2.78 on the negative axis, where the operator reaches 4 dims k / spacing^2.
 _STABLE = 2.0

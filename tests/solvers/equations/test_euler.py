@@ -25,7 +25,7 @@ from sciml.solvers.ideal_gas import is_physical, to_conserved, to_primitive
 from sciml.solvers.riemann import exact_riemann, hllc, rusanov
 from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.solve import solve
-from sciml.solvers.tableau import SSPRK3
+from sciml.solvers.tableaus.ssprk3 import SSPRK3
 
 RECONSTRUCTIONS = (PiecewiseConstant(), MUSCL(minmod), MUSCL(mc), MUSCL(van_leer), WENO5())
 SCHEMES = (*((one, hllc) for one in RECONSTRUCTIONS), (MUSCL(), rusanov), (WENO5(), rusanov))
