@@ -28,6 +28,7 @@ class Active:
         index, stop: of the next output time and the next stop.
         target: time that the next step must not pass.
         output: the next output time.
+        direction: 1 or -1 where all samples go the same way, else 0.
         running: samples that have not finished; the others take steps of length zero until they are dropped.
     """
 
@@ -51,6 +52,7 @@ class Active:
     evaluations: Tensor
     watch: Watch | None
     lands_on_outputs: bool
+    direction: int
 
     def select(self, rows: Tensor) -> Active:
         """These rows alone."""
@@ -75,14 +77,22 @@ class Active:
             before = torch.where(at_jump, stop - self.sign * self.margin(stop), stop)
             self.target = torch.where(self.passed(self.target, before), before, self.target)
 
-    def reached(self, t: Tensor, moved: Tensor) -> Tensor:
-        """The index of the first output time after ``t``, for the samples that moved there."""
+    def reached(self, t: Tensor, moved: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The outputs that samples pass by moving to ``t``: rows and output indices, and each row's next index."""
         ahead = torch.searchsorted(self.forward_ts, (t * self.sign)[:, None], right=True)[:, 0]
-        return torch.where(moved, torch.maximum(ahead, self.index), self.index)
+        if len(t) == 1:  # a single trajectory with many outputs takes the short way
+            times = torch.arange(int(self.index), int(ahead), device=t.device)
+            return torch.zeros_like(times), times, ahead
+        index = torch.where(moved, torch.maximum(ahead, self.index), self.index)
+        count = index - self.index
+        rows = torch.repeat_interleave(count)
+        return rows, torch.arange(len(rows), device=rows.device) - (count.cumsum(0) - index)[rows], index
 
     def passed(self, t: Tensor, mark: Tensor) -> Tensor:
         """Which times have come to their mark."""
-        return (t - mark) * self.sign >= 0
+        if self.direction == 0:
+            return (t - mark) * self.sign >= 0
+        return t >= mark if self.direction > 0 else t <= mark
 
     def margin(self, stop: Tensor) -> Tensor:
         """How far beside a jump one step ends and the next begins: a few roundings of t, as a field may see it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,8 +45,7 @@ class Kept:
     accepted: Tensor
 
 
-@dataclass(frozen=True)
-class Landed:
+class Landed(NamedTuple):
     """Where an attempted step ends; ``moved`` are the samples that go there."""
 
     step: Step
@@ -194,22 +194,23 @@ class Loop:
 
     def _emit(self, landed: Landed) -> bool:
         """Store the states at the output times that this step reached; whether there were any."""
-        active, none = self.active, landed.dt.new_empty(0, dtype=torch.int64)
-        if not bool((landed.moved & active.passed(landed.t, active.output)).any()):
-            self._write_record(landed, none, none, landed.dt.new_empty(0))
+        active = self.active
+        passed = active.passed(landed.t, active.output)
+        if not bool(passed.any()) or not bool((passed & landed.moved).any()):
+            if self.record:
+                none = active.members[:0]
+                self._write_record(landed, none, none, landed.dt[:0])
             return False
-        index = active.reached(landed.t, landed.moved)
-        count = index - active.index
-        rows = torch.repeat_interleave(count)
-        times = torch.arange(len(rows), device=rows.device) - (count.cumsum(0) - index)[rows]
-        ts = active.ts[rows, times]
-        at_end = ts == landed.t[rows]
-        theta = torch.where(at_end, torch.ones_like(ts), ((ts - active.t[rows]) / landed.dt[rows]).clamp(0, 1))
-        state = landed.y if len(rows) == len(count) and bool((count == 1).all()) else select(landed.y, rows)
-        if not bool(at_end.all()):
-            if landed.step.dense is None:
-                raise ValueError(f"{type(active.stepper).__name__} declares a dense_order but its Step has dense=None.")
-            state = where(at_end, state, landed.step.dense(theta, rows))
+        rows, times, index = active.reached(landed.t, landed.moved)
+        ts, end = active.ts[rows, times], landed.t[rows]
+        at_end = ts == end
+        theta = torch.where(at_end, 1.0, ((ts - active.t[rows]) / landed.dt[rows]).clamp(0, 1))
+        if bool(at_end.all()):
+            state = landed.y if len(rows) == len(passed) else select(landed.y, rows)
+        elif landed.step.dense is None:
+            raise ValueError(f"{type(active.stepper).__name__} declares a dense_order but its Step has dense=None.")
+        else:
+            state = where(at_end, select(landed.y, rows), landed.step.dense(theta, rows))
         self.outputs.add(active.members[rows], times, state)
         self._write_record(landed, rows, times, theta)
         active.index = index

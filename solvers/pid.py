@@ -113,9 +113,9 @@ class PIDController:
         else:
             length = span.abs()
         ones = torch.ones_like(t)
-        history = (ones, ones, torch.full_like(t, float(order)))
+        exponents = tuple(torch.full_like(t, sign * k / order) for sign, k in zip((-1, 1, -1), self.exponents))
         first = self._bounded(torch.minimum(length, span.abs())) * torch.sign(span)
-        return Control(dt=first, accept=torch.zeros_like(t, dtype=torch.bool), history=history)
+        return Control(first, torch.zeros_like(t, dtype=torch.bool), history=(ones, ones, exponents))
 
     def __call__(self, step: Step, y: State, dt: Tensor, control: Control) -> Control:
         """Judge the step.
@@ -128,23 +128,27 @@ class PIDController:
                 "The stepper declares an error_order but its Step has error=None. "
                 "Use FixedStep(dt) or StepDoubling(stepper)."
             )
-        before, before_that, order = control.history
-        first, second, third = self.exponents
+        before, before_that, (first, second, third) = control.history
         ratio = self.ratio(step, y).to(dt.dtype)
         accept = ratio <= 1  # not where it is NaN
         if self.dt_min is not None:
             accept = accept | (torch.isfinite(ratio) & (dt.abs() <= self.dt_min * _ROUNDED_UP))
-        now = torch.nan_to_num(ratio.detach(), nan=_HUGE, posinf=_HUGE).clamp(min=_TINY)
-        factor = self.safety * now ** (-first / order)
-        if second != 0:
-            factor = factor * before ** (second / order)
-        if third != 0:
-            factor = factor * before_that ** (-third / order)
+        constant = ratio.detach() if ratio.requires_grad else ratio
+        now = torch.nan_to_num(constant, nan=_HUGE, posinf=_HUGE).clamp(min=_TINY)
+        factor = now**first * self.safety
+        _, proportional, derivative = self.exponents
+        if proportional != 0:
+            factor = factor * before**second
+        if derivative != 0:
+            factor = factor * before_that**third
+            before_that = torch.where(accept, before, before_that)
+        if proportional != 0 or derivative != 0:
+            before = torch.where(accept, now, before)
+        # After a rejection no memory may lengthen the step. (A pure integral controller has none.)
+        if proportional != 0 or derivative != 0:
+            factor = torch.minimum(factor, torch.where(accept, self.factor_max, self.safety))
         factor = factor.clamp(self.factor_min, self.factor_max).round(decimals=3)
-        factor = torch.where(accept, factor, factor.clamp(max=self.safety))
-        if second != 0 or third != 0:
-            before_that, before = torch.where(accept, before, before_that), torch.where(accept, now, before)
-        return Control(self._bounded(dt * factor), accept, ratio, (before, before_that, order))
+        return Control(self._bounded(dt * factor), accept, ratio, (before, before_that, (first, second, third)))
 
     def ratio(self, step: Step, y: State) -> Tensor:
         """The scaled error (batch,) of a step taken from ``y``."""

@@ -173,6 +173,7 @@ def _begin(options: _Options, stepper: Stepper, y0: State, ts: Tensor, controlle
         evaluations=counts + (reuse is not None),
         watch=Watch.begin(events, options.args, t, y0) if events else None,
         lands_on_outputs=getattr(stepper, "dense_order", None) is None,
+        direction=int(sign[0]) if bool((sign == sign[0]).all()) else 0,
     )
     active.aim()
     return active
