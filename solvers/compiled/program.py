@@ -1,0 +1,137 @@
+"""The loop over step attempts as one compiled program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from ..state import State, leaves, map_state
+from .iteration import RUNNING, Carry, Moves, Plan, iterate
+
+_RECOMPILE_LIMIT = 1024  # programs of one kind: each stepper, shape and dtype has its own
+
+
+@dataclass(frozen=True)
+class Records:
+    """What it takes to repeat a run of iterations, one row for each of them: (iterations, batch, ...)."""
+
+    t: Tensor
+    dt: Tensor
+    moved: Tensor
+    theta: Tensor
+    slots: Tensor
+    y: State
+    reuse: Any
+
+    @classmethod
+    def empty(cls, plan: Plan, carry: Carry, rows: int) -> Records:
+        """Room for ``rows`` iterations."""
+        t, window = carry.t, plan.window
+
+        def room(like: Tensor, *shape: int) -> Tensor:
+            return like.new_empty(rows, *like.shape, *shape)
+
+        return cls(
+            t=room(t),
+            dt=room(t),
+            moved=t.new_empty(rows, *t.shape, dtype=torch.bool),
+            theta=room(t, window),
+            slots=room(carry.index, window),
+            y=map_state(room, carry.y),
+            reuse=None if carry.reuse is None else map_state(room, carry.reuse),
+        )
+
+    def write(self, row: Tensor, carry: Carry, moves: Moves) -> None:
+        """Record one iteration: where it started and what it did."""
+        values = (moves.t, moves.dt, moves.moved, *moves.emission, *leaves(carry.y), *held(carry.reuse))
+        for buffer, value in zip(self.buffers(), values, strict=True):
+            buffer.index_copy_(0, row.view(1), value[None])
+
+    def buffers(self) -> list[Tensor]:
+        """All the tensors, in the order in which they are written and replayed."""
+        return [self.t, self.dt, self.moved, self.theta, self.slots, *leaves(self.y), *held(self.reuse)]
+
+
+def held(reuse: Any) -> list[Tensor]:
+    """The tensors of what a stepper reuses."""
+    return [] if reuse is None else leaves(reuse)
+
+
+def march(plan: Plan, carry: Carry, outputs: State, count: Tensor, records: Records | None) -> tuple[Carry, Tensor]:
+    """Iterate until no sample runs, or the records are full; the outputs are written in place.
+
+    Args:
+        outputs: where the outputs go, (batch, time + 1, ...); the last place takes what nobody asked for.
+        count: zero, a scalar tensor.
+
+    Returns:
+        What the last iteration left, and how many there were.
+    """
+    flat, spec = pytree.tree_flatten(carry)
+    rows = torch.arange(carry.t.shape[0], device=carry.t.device)[:, None].expand(-1, plan.window).reshape(-1)
+
+    def goes_on(n: Tensor, *tensors: Tensor) -> Tensor:
+        running = (pytree.tree_unflatten(list(tensors), spec).status == RUNNING).any()
+        return running if records is None else running & (n < records.t.shape[0])
+
+    def body(n: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        now = pytree.tree_unflatten(list(tensors), spec)
+        later, moves, values = iterate(plan, now)
+        if records is not None:
+            records.write(n, now, moves)
+        places = moves.emission.slots.reshape(-1)
+        for buffer, value in zip(leaves(outputs), leaves(values), strict=True):
+            buffer.index_put_((rows, places), value)
+        # A carried tensor may not alias the one it replaces, which a controller without memory may hand back.
+        return n + 1, *(leaf.clone() for leaf in pytree.tree_leaves(later))
+
+    count, *flat = _while_loop()(goes_on, body, (count, *flat))
+    return pytree.tree_unflatten(flat, spec), count
+
+
+def run_march(plan: Plan, carry: Carry, outputs: State, records: Records | None, backend: str) -> tuple[Carry, int]:
+    """Run the compiled ``march``; the carry, and how many iterations there were.
+
+    Raises:
+        ValueError: the stepper, its vector field or the controller cannot be compiled.
+    """
+    count = torch.zeros((), dtype=torch.int64, device=carry.t.device)
+    with torch.no_grad(), explained(plan.stepper):
+        carry, count = compiled(march, backend, carry.t.device.type)(plan, carry, outputs, count, records)
+    return carry, int(count)
+
+
+@cache
+def compiled(function: Callable[..., Any], backend: str, device: str) -> Callable[..., Any]:
+    """The compiled twin of a function over tensors; torch keeps one program for each set of arguments unlike others."""
+    # A C++ caller of the kernels instead of a Python one: a third of the time on small states.
+    options = {"cpp_wrapper": True} if backend == "inductor" and device == "cpu" else None
+    return torch.compile(
+        function, fullgraph=True, dynamic=False, backend=backend, options=options, recompile_limit=_RECOMPILE_LIMIT
+    )
+
+
+@contextmanager
+def explained(stepper: Any) -> Any:
+    """Errors of the compiler as an error that says what to do."""
+    try:
+        yield
+    except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.BackendCompilerFailed) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"Expected a {type(stepper).__name__} and a vector field that compile as one program, got: {reason} "
+            "Write branches on tensor values with torch.where, or use compiled=False."
+        ) from error
+
+
+def _while_loop() -> Callable[..., Any]:
+    from torch._higher_order_ops.while_loop import while_loop  # not yet in the public namespace of torch 2.13
+
+    return while_loop

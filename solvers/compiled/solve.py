@@ -1,0 +1,148 @@
+"""A whole solve as one compiled program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from ..controller import Control, StepSizeController
+from ..solution import Solution, SolveError, Statistics, Status
+from ..state import State, all_finite, batch_of, leaves, map_state
+from ..stepper import Stepper
+from .gradient import march_recorded
+from .iteration import RUNNING, Carry, Plan
+from .program import run_march
+
+_WINDOW = 4  # output times that one iteration serves, where they can be denser than steps
+_NO_LIMIT = torch.iinfo(torch.int64).max
+
+
+def solve_compiled(
+    stepper: Stepper,
+    y0: State,
+    ts: Tensor,
+    controller: StepSizeController,
+    *,
+    max_steps: int | None = None,
+    throw: bool = True,
+    backend: str = "inductor",
+) -> Solution:
+    """``solve`` as one compiled program: the same steps and results up to rounding, without the overhead of each.
+
+    The first call with a stepper, shape and dtype compiles, for some ten seconds and about twice that where gradients
+    are asked for; later calls and new values of parameters do not. What the stepper and the controller hold as Python
+    numbers is compiled in, and compiled again when it has changed.
+
+    Gradients reach y0 and every tensor that the stepper or its vector field holds or closes over. They are those of
+    the eager loop with ``Direct()``; second derivatives and gradients of ``ts`` are not available.
+
+    Args:
+        stepper, y0, ts, controller, max_steps, throw: as for ``solve``; ts of shape (time,) or (batch, time).
+        backend: of ``torch.compile``.
+
+    Raises:
+        ValueError: the stepper, its vector field or the controller branches on the values of tensors or does otherwise
+            what cannot be compiled; or gradients of ``ts`` or of the controller's steps are asked for.
+        SolveError: as for ``solve``.
+    """
+    batch = batch_of(y0)
+    ts = torch.as_tensor(ts, device=leaves(y0)[0].device)
+    ts = (ts.expand(batch, -1) if ts.dim() == 1 else ts).contiguous()
+    plan = _plan(stepper, ts, controller, max_steps)
+    carry = _begin(plan, y0)
+    _check_constants(ts, carry)
+    outputs = map_state(lambda leaf: _room(leaf, ts.shape[1]), y0)
+    if torch.is_grad_enabled() and _asks_gradients(stepper, carry):
+        carry, outputs = march_recorded(plan, carry, outputs, backend)
+    elif bool((carry.status == RUNNING).any()):
+        carry, _ = run_march(plan, carry, outputs, None, backend)
+    solution = _collect(plan, y0, carry, outputs)
+    if throw and any(Status(code).failed for code in solution.statistics.status.unique().tolist()):
+        raise SolveError(solution)
+    return solution
+
+
+def _plan(stepper: Stepper, ts: Tensor, controller: StepSizeController, max_steps: int | None) -> Plan:
+    backwards = ts[:, -1] < ts[:, 0]
+    dense = getattr(stepper, "dense_order", None) is not None
+    return Plan(
+        stepper=stepper,
+        controller=controller,
+        ts=ts,
+        sign=torch.where(backwards, -1.0, 1.0).to(ts.dtype),
+        limit=torch.tensor(_NO_LIMIT if max_steps is None else max_steps, device=ts.device),
+        window=min(_WINDOW, max(ts.shape[1] - 1, 1)) if dense else 1,
+        dense=dense,
+    )
+
+
+def _begin(plan: Plan, y0: State) -> Carry:
+    """All samples at their first time."""
+    t = _fresh(plan.ts[:, 0])
+    start: Any = getattr(plan.stepper, "start", None)
+    reuse = None if start is None else start(t, y0)
+    control: Control = plan.controller.start(plan.stepper, t, y0, plan.ts[:, -1] - plan.ts[:, 0], reuse)
+    counts = torch.zeros_like(t, dtype=torch.int64)
+    status = torch.where(plan.limit <= 0, int(Status.MAX_STEPS), torch.full_like(counts, RUNNING))
+    return Carry(
+        t=t,
+        y=map_state(torch.Tensor.contiguous, y0),
+        reuse=None if reuse is None else map_state(torch.Tensor.contiguous, reuse),
+        dt=_fresh(control.dt),
+        history=None if control.history is None else pytree.tree_map(_fresh, control.history),
+        index=counts + 1,
+        status=status if plan.ts.shape[1] > 1 else counts.clone(),
+        accepted=counts.clone(),
+        attempts=counts.clone(),
+        evaluations=counts + (reuse is not None),
+    )
+
+
+def _check_constants(ts: Tensor, carry: Carry) -> None:
+    """Raise if gradients are asked for that a compiled solve does not compute."""
+    if not torch.is_grad_enabled():
+        return
+    for name, asked in (("ts", ts.requires_grad), ("the controller's dt", carry.dt.requires_grad)):
+        if asked:
+            raise ValueError(f"Expected {name} without gradients in a compiled solve. Detach it, or use compiled=False.")
+
+
+def _asks_gradients(stepper: Any, carry: Carry) -> bool:
+    """Whether a step taken from ``carry`` depends on a tensor that requires gradients."""
+    given = [*leaves(carry.y), *([] if carry.reuse is None else leaves(carry.reuse))]
+    held = isinstance(stepper, torch.nn.Module) and any(p.requires_grad for p in stepper.parameters())
+    if held or any(tensor.requires_grad for tensor in given):
+        return True
+    step = stepper(carry.t, carry.dt, carry.y) if carry.reuse is None else None
+    return step is not None and any(leaf.requires_grad for leaf in leaves(step.y))
+
+
+def _room(leaf: Tensor, count: int) -> Tensor:
+    """NaN at every output time, (batch, time + 1, ...), the initial state at the first."""
+    hole = torch.nan if leaf.is_floating_point() or leaf.is_complex() else 0
+    room = leaf.new_full((leaf.shape[0], count + 1, *leaf.shape[1:]), hole)
+    room[:, 0] = leaf.detach()
+    return room
+
+
+def _fresh(tensor: Tensor) -> Tensor:
+    """A dense copy: the loop insists on one layout for what it carries."""
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format).copy_(tensor)
+
+
+def _collect(plan: Plan, y0: State, carry: Carry, outputs: State) -> Solution:
+    ys = map_state(lambda first, leaf: torch.cat([first[:, None], leaf[:, 1:-1]], dim=1), y0, outputs)
+    broken = (carry.status == Status.SUCCESS) & ~all_finite(ys)
+    status = torch.where(broken, int(Status.NOT_FINITE), carry.status)
+    counts = carry.accepted, carry.attempts - carry.accepted, carry.evaluations
+    return Solution(
+        ts=plan.ts,
+        ys=ys,
+        statistics=Statistics(*counts, status),
+        t_end=carry.t,
+        y_end=carry.y,
+        controller=plan.controller,
+    )
