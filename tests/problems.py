@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from sciml.solvers import RK4, SSPRK3, TSIT5, RungeKutta, StepDoubling, Stepper
+from sciml.solvers.adams import Adams
+from sciml.solvers.extrapolation import extrapolated_midpoint
 
 VectorField = Callable[[Tensor, Tensor], Tensor]
 
@@ -80,6 +82,10 @@ STEPPERS = (
     Case("RK4", lambda field: RungeKutta(field, RK4)),
     Case("SSPRK3", lambda field: RungeKutta(field, SSPRK3)),
     Case("Tsit5", lambda field: RungeKutta(field, TSIT5)),
+    Case("extrapolated midpoint 6", lambda field: RungeKutta(field, extrapolated_midpoint(3))),
+    Case("Adams-Bashforth 4", lambda field: Adams(field, 4, corrections=0)),
+    Case("Adams-Bashforth-Moulton 4", lambda field: Adams(field, 4)),
+    Case("Adams-Bashforth-Moulton 3, iterated", lambda field: Adams(field, 3, corrections=2)),
     Case("StepDoubling(RK4)", lambda field: StepDoubling(RungeKutta(field, RK4))),
     Case("StepDoubling(SSPRK3)", lambda field: StepDoubling(RungeKutta(field, SSPRK3))),
 )

@@ -21,17 +21,18 @@ def exact(problem: Problem, ts: Tensor) -> Tensor:
     return torch.stack([problem.exact(t.expand(len(problem.y0)), problem.y0) for t in ts], dim=1)
 
 
-def error_at_end(case: Case, problem: Problem, steps: int) -> float:
-    ts = span(problem)
+def largest_error(case: Case, problem: Problem, steps: int) -> float:
+    """At a few ends of steps: at one alone it may happen to pass through zero."""
+    ts = span(problem, 5)
     ys = solve(case.build(problem.field), problem.y0, ts, FixedStep(problem.end / steps)).ys
-    return float((ys - exact(problem, ts))[:, -1].abs().max())
+    return float((ys - exact(problem, ts)).abs().max())
 
 
 @stepper_sweep
 @problem_sweep
 def test_measured_order_is_the_declared_one(case: Case, problem: Problem) -> None:
     coarse, fine = (16, 32) if case.build(problem.field).order >= 5 else (32, 64)
-    slope = torch.log2(torch.tensor(error_at_end(case, problem, coarse) / error_at_end(case, problem, fine)))
+    slope = torch.log2(torch.tensor(largest_error(case, problem, coarse) / largest_error(case, problem, fine)))
     # Where the leading coefficient happens to vanish the slope is higher, never lower.
     assert case.build(problem.field).order - 0.35 < slope < case.build(problem.field).order + 1.6
 
