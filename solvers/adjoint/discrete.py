@@ -19,7 +19,7 @@ from .parameters import parameters_of
 from .protocol import Run, TakenStep
 from .replay import Point, Recorded, Sweep
 from .silent import Silent
-from .vjp import filled, inexact, inexact_leaves
+from .vjp import inexact, inexact_leaves
 
 
 class History(Protocol):
@@ -92,7 +92,5 @@ def _forward(
 def _with(solution: Solution, values: tuple[Tensor, ...]) -> Solution:
     """The solution with these inexact leaves of ``ys`` and ``y_end``."""
     given = iter(values)
-    ys, y_end = pytree.tree_map(
-        lambda leaf: next(given) if inexact(leaf) else leaf, (solution.ys, solution.y_end)
-    )
+    ys, y_end = pytree.tree_map(lambda leaf: next(given) if inexact(leaf) else leaf, (solution.ys, solution.y_end))
     return replace(solution, ys=ys, y_end=y_end)

@@ -70,7 +70,7 @@ class _Watch(TorchFunctionMode):
 
 
 def _walk(outputs: list[Tensor], first: int, seen: dict[_Edge, Tensor]) -> tuple[list[Tensor], bool]:
-    """The tensors that ``outputs`` depend on: those ``seen`` and leaves; and whether a node older than ``first`` was met.
+    """The tensors that ``outputs`` depend on, those ``seen`` and leaves; whether a node older than ``first`` was met.
 
     The walk ends at tensors that were seen; an older node whose tensor was not seen is followed to its leaves.
     """

@@ -74,9 +74,7 @@ class Recorded:
         """Keep of a step what it takes to repeat it; ``before`` is the step before."""
         restarted = None if before is None or taken.reuse is None else before.broken_off(taken)
         clock = Clock(taken.t, taken.dt, taken.theta)
-        return cls(
-            taken.stepper, taken.members, clock, taken.t_next, taken.accept, taken.rows, taken.times, restarted
-        )
+        return cls(taken.stepper, taken.members, clock, taken.t_next, taken.accept, taken.rows, taken.times, restarted)
 
     def broken_off(self, taken: TakenStep) -> Tensor | None:
         """The rows of the next step that do not start where this one ended."""

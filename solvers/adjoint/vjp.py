@@ -26,7 +26,11 @@ def inexact_leaves(tree: Any) -> list[Tensor]:
 
 
 def vjp(
-    outputs: Sequence[Tensor], cotangents: Sequence[Tensor | None], inputs: Sequence[Tensor], *, differentiably: bool = False
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor | None],
+    inputs: Sequence[Tensor],
+    *,
+    differentiably: bool = False,
 ) -> list[Tensor | None]:
     """The gradients of sum_i <cotangents_i, outputs_i>, None for inputs that it does not depend on."""
     pairs = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if c is not None and o.requires_grad]
