@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from .active import Active
+from .adjoint.protocol import Observer, TakenStep
 from .controller import Control, StepSizeController
 from .dense import Piece
 from .event import Hit, settle
 from .outputs import Outputs
-from .solution import Status, StepRecord
+from .solution import Status
 from .state import State, leaves, select, where
 from .stepper import Step
 
@@ -63,7 +64,8 @@ class Loop:
     Attributes:
         active: the samples that are stepped.
         batch: how many there are in all.
-        keep_steps, keep_dense, record: what to keep beside the outputs.
+        keep_steps, keep_dense: what to keep beside the outputs.
+        observe: told of every step that moves some sample.
         compact: drop finished samples from the computation.
         attempts: steps attempted so far by each sample that still runs.
         spent: evaluations of each of them, where they do not differ.
@@ -74,7 +76,7 @@ class Loop:
     batch: int
     keep_steps: bool = False
     keep_dense: bool = False
-    record: bool = False
+    observe: Observer | None = None
     compact: bool = True
     attempts: int = 0
     spent: int = 0
@@ -85,7 +87,6 @@ class Loop:
     finished: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
-    records: list[StepRecord] = field(default_factory=list)
     hits: list[tuple[Tensor, Tensor, State, Tensor]] = field(default_factory=list)
     stiff: bool = False
     _whole: Active | None = None  # what to go back to if the vector field refuses a part of the batch
@@ -197,9 +198,7 @@ class Loop:
         active = self.active
         passed = active.passed(landed.t, active.output)
         if not bool(passed.any()) or not bool((passed & landed.moved).any()):
-            if self.record:
-                none = active.members[:0]
-                self._write_record(landed, none, none, landed.dt[:0])
+            self._tell(landed, active.members[:0], active.members[:0], landed.dt[:0])
             return False
         rows, times, index = active.reached(landed.t, landed.moved)
         ts, end = active.ts[rows, times], landed.t[rows]
@@ -212,7 +211,7 @@ class Loop:
         else:
             state = where(at_end, select(landed.y, rows), landed.step.dense(theta, rows))
         self.outputs.add(active.members[rows], times, state)
-        self._write_record(landed, rows, times, theta)
+        self._tell(landed, rows, times, theta)
         active.index = index
         return True
 
@@ -322,9 +321,13 @@ class Loop:
                 raise ValueError(f"{type(active.stepper).__name__} has no dense output to keep.")
             self.pieces.append(Piece(active.members, active.t, landed.dt, landed.t, landed.moved, interpolant))
 
-    def _write_record(self, landed: Landed, rows: Tensor, times: Tensor, theta: Tensor) -> None:
-        if self.record:
-            self.records.append(StepRecord(self.active.t, landed.dt, landed.t, landed.moved, rows, times, theta))
+    def _tell(self, landed: Landed, rows: Tensor, times: Tensor, theta: Tensor) -> None:
+        """Tell the observer of a step that moved some sample."""
+        if self.observe is not None and bool(landed.moved.any()):
+            a, (step, dt, t_next, _, moved, _) = self.active, landed
+            self.observe(
+                TakenStep(a.stepper, a.members, a.t, dt, t_next, moved, a.y, a.reuse, step, rows, times, theta)
+            )
 
     @property
     def held_back(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .controller import StepSizeController
@@ -72,27 +72,6 @@ class KeptSteps:
 
 
 @dataclass(frozen=True, slots=True)
-class StepRecord:
-    """What it takes to repeat one step of a solve; every tensor is per sample.
-
-    Attributes:
-        t, dt: start and length; dt is 0 for samples that had finished.
-        t_next: end, t + dt up to rounding.
-        accept: samples that moved.
-        rows, times, theta: outputs that the step gave: sample and output indices, and where in the step they lie; 1 is
-            its end state.
-    """
-
-    t: Float[Tensor, " batch"]
-    dt: Float[Tensor, " batch"]
-    t_next: Float[Tensor, " batch"]
-    accept: Bool[Tensor, " batch"]
-    rows: Int[Tensor, " outputs"]
-    times: Int[Tensor, " outputs"]
-    theta: Float[Tensor, " outputs"]
-
-
-@dataclass(frozen=True, slots=True)
 class Events:
     """The events that each sample met, in order, padded.
 
@@ -120,7 +99,6 @@ class Solution:
         events: what events were met, None without any to watch for.
         dense: the continuous solution, None unless asked for.
         steps: the kept steps, None unless asked for.
-        record: what it takes to repeat the solve, None unless asked for.
         controller: what chose the steps.
     """
 
@@ -132,7 +110,6 @@ class Solution:
     events: Events | None = None
     dense: DenseSolution | None = None
     steps: KeptSteps | None = None
-    record: tuple[StepRecord, ...] | None = None
     controller: StepSizeController | None = None
 
 

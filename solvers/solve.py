@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .active import Active
+from .adjoint.protocol import Adjoint, Observer
 from .arguments import bind
 from .controller import StepSizeController
 from .dense import DenseSolution
@@ -21,22 +22,6 @@ from .solution import Events, KeptSteps, Solution, SolveError, Statistics, Statu
 from .state import State, all_finite, batch_of, leaves, map_state
 from .stepper import Stepper
 from .stops import Stops
-
-
-class Adjoint(Protocol):
-    """How gradients get through a solve.
-
-    Called with ``run(stepper, y0, ts, controller, record=False) -> Solution``, which carries out the plain loop.
-    """
-
-    def __call__(
-        self,
-        run: Callable[..., Solution],
-        stepper: Stepper,
-        y0: State,
-        ts: Tensor,
-        controller: StepSizeController,
-    ) -> Solution: ...
 
 
 def solve(
@@ -52,6 +37,7 @@ def solve(
     max_steps: int | None = None,
     keep_steps: bool = False,
     keep_dense: bool = False,
+    compiled: bool = False,
     throw: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> Solution:
@@ -77,6 +63,8 @@ def solve(
         max_steps: attempted steps after which a sample stops, None for no bound.
         keep_steps: also return every attempted step.
         keep_dense: also return the continuous solution, ``solution.dense(times)``.
+        compiled: carry out the whole solve as one compiled program: the same steps and results up to rounding, without
+            the overhead of each. The first call of its kind takes some ten seconds or more.
         throw: raise if a sample fails to reach its last time; False returns what was reached and its status.
         progress: called after every step with the done fraction of the whole time span.
 
@@ -94,6 +82,11 @@ def solve(
     stepper = bind(stepper, args, batch)
     if keep_dense and getattr(stepper, "dense_order", None) is None:
         raise ValueError(f"{type(stepper).__name__} has no dense output to keep. Ask for more output times instead.")
+    if compiled:
+        _refuse_with_compiled(event=event, stops=stops, adjoint=adjoint, keep_steps=keep_steps, keep_dense=keep_dense)
+        from .compiled import solve_compiled  # the compiler is imported by those who use it
+
+        return solve_compiled(stepper, y0, ts, controller, max_steps=max_steps, throw=throw)
     run = partial(_integrate, options)
     return run(stepper, y0, ts, controller) if adjoint is None else adjoint(run, stepper, y0, ts, controller)
 
@@ -118,17 +111,20 @@ def _integrate(
     y0: State,
     ts: Tensor,
     controller: StepSizeController,
-    record: bool = False,
+    *,
+    observe: Observer | None = None,
+    backward: bool = False,
 ) -> Solution:
-    """The plain loop."""
+    """The plain loop; in a ``backward`` pass it only computes."""
+    if backward:
+        options = replace(options, event=(), stops=None, keep_steps=False, keep_dense=False, progress=None)
     loop = Loop(
         active=_begin(options, stepper, y0, ts, controller),
         controller=controller,
         batch=len(ts),
         keep_steps=options.keep_steps,
         keep_dense=options.keep_dense,
-        record=record,
-        compact=not record,
+        observe=observe,
     )
     while loop.alive:
         if options.max_steps is not None and loop.attempts >= options.max_steps:
@@ -141,6 +137,17 @@ def _integrate(
     if options.throw and any(Status(code).failed for code in solution.statistics.status.unique().tolist()):
         raise SolveError(solution, f"For {type(stepper).__name__}, {STIFF_HINT} " if loop.held_back else "")
     return solution
+
+
+def _refuse_with_compiled(**asked: Any) -> None:
+    """What a compiled solve does not do.
+
+    Raises:
+        ValueError: it is asked for.
+    """
+    wanted = [name for name, value in asked.items() if value]
+    if wanted:
+        raise ValueError(f"A compiled solve has no {', '.join(wanted)}. Leave them out, or take compiled=False.")
 
 
 def _begin(options: _Options, stepper: Stepper, y0: State, ts: Tensor, controller: StepSizeController) -> Active:
@@ -197,7 +204,6 @@ def _collect(loop: Loop, y0: State, ts: Tensor) -> Solution:
         events=_events(loop, y0) if loop.active.watch is not None else None,
         dense=DenseSolution(loop.pieces, ts[:, 0], _sign(ts)) if loop.keep_dense else None,
         steps=_kept_steps(loop),
-        record=tuple(loop.records) if loop.record else None,
         controller=loop.controller,
     )
 
