@@ -3,8 +3,8 @@
 With a = dL/dy, da/dt = -(df/dy)^T a between output times, at which a jumps by the loss's gradient with respect to the
 output.
 
-Sources: L. Pontryagin et al., "The Mathematical Theory of Optimal Processes", 1962; R. Chen, Y. Rubanova, J. Bettencourt,
-D. Duvenaud, "Neural Ordinary Differential Equations", NeurIPS 2018, equation 4.
+Sources: L. Pontryagin et al., "The Mathematical Theory of Optimal Processes", 1962; R. Chen, Y. Rubanova,
+J. Bettencourt, D. Duvenaud, "Neural Ordinary Differential Equations", NeurIPS 2018, equation 4.
 """
 
 from __future__ import annotations
