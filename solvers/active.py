@@ -11,11 +11,12 @@ from torch import Tensor
 from .arguments import select_rows
 from .controller import Control
 from .event import Watch
+from .host import mapped
 from .state import State, leaves, real_dtype, select
 from .stepper import Stepper
 
 _PER_ROW = ("members", "ts", "forward_ts", "sign", "stops", "jumps", "t", "y", "index", "stop", "target", "output")
-_PER_ROW_COUNTS = ("running", "accepted", "evaluations")
+_PER_ROW_COUNTS = ("running", "accepted", "attempts", "evaluations", "status")
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Active:
         output: the next output time.
         direction: 1 or -1 where all samples go the same way, else 0.
         running: samples that have not finished; the others take steps of length zero until they are dropped.
+        accepted, attempts, evaluations, status: what is to be told of each sample, complete once it has finished.
     """
 
     stepper: Stepper
@@ -49,7 +51,9 @@ class Active:
     output: Tensor
     running: Tensor
     accepted: Tensor
+    attempts: Tensor
     evaluations: Tensor
+    status: Tensor
     watch: Watch | None
     lands_on_outputs: bool
     direction: int
@@ -77,16 +81,23 @@ class Active:
             before = torch.where(at_jump, stop - self.sign * self.margin(stop), stop)
             self.target = torch.where(self.passed(self.target, before), before, self.target)
 
-    def reached(self, t: Tensor, moved: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The outputs that samples pass by moving to ``t``: rows and output indices, and each row's next index."""
-        ahead = torch.searchsorted(self.forward_ts, (t * self.sign)[:, None], right=True)[:, 0]
-        if len(t) == 1:  # a single trajectory with many outputs takes the short way
-            times = torch.arange(int(self.index), int(ahead), device=t.device)
-            return torch.zeros_like(times), times, ahead
-        index = torch.where(moved, torch.maximum(ahead, self.index), self.index)
+    def next_index(self, t: Tensor, moved: Tensor) -> Tensor:
+        """The index of each sample's next output time once those that ``moved`` are at ``t``."""
+        forward = (t * self.sign)[:, None]
+        if mapped():
+            ahead = (self.forward_ts <= forward).sum(dim=1)
+        else:
+            ahead = torch.searchsorted(self.forward_ts, forward, right=True)[:, 0]
+        return torch.where(moved, torch.maximum(ahead, self.index), self.index)
+
+    def between(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs from each sample's present index up to ``index``: their rows and their own indices."""
+        if len(index) == 1:  # a single trajectory with many outputs takes the short way
+            times = torch.arange(int(self.index), int(index), device=index.device)
+            return torch.zeros_like(times), times
         count = index - self.index
         rows = torch.repeat_interleave(count)
-        return rows, torch.arange(len(rows), device=rows.device) - (count.cumsum(0) - index)[rows], index
+        return rows, torch.arange(len(rows), device=rows.device) - (count.cumsum(0) - index)[rows]
 
     def passed(self, t: Tensor, mark: Tensor) -> Tensor:
         """Which times have come to their mark."""

@@ -15,7 +15,8 @@ from .adjoint.protocol import Observer, TakenStep
 from .controller import Control, StepSizeController
 from .dense import Piece
 from .event import Hit, settle
-from .outputs import Outputs
+from .host import all_of, any_of, mapped, plain
+from .outputs import MappedOutputs, Outputs
 from .solution import Status
 from .state import State, leaves, select, where
 from .stepper import Step
@@ -69,6 +70,8 @@ class Loop:
         compact: drop finished samples from the computation.
         attempts: steps attempted so far by each sample that still runs.
         spent: evaluations of each of them, where they do not differ.
+        alive, mixed: whether any active sample still runs, and whether some do not.
+        ended: samples that have been dropped from the computation.
     """
 
     active: Active
@@ -80,11 +83,10 @@ class Loop:
     compact: bool = True
     attempts: int = 0
     spent: int = 0
-    alive: int = 0
-    outputs: Outputs = field(default_factory=Outputs)
-    ends: Outputs = field(default_factory=Outputs)
-    end_times: list[Tensor] = field(default_factory=list)
-    finished: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    alive: bool = True
+    mixed: bool = False
+    outputs: Outputs | MappedOutputs = field(default_factory=Outputs)
+    ended: list[Active] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
     hits: list[tuple[Tensor, Tensor, State, Tensor]] = field(default_factory=list)
@@ -94,8 +96,11 @@ class Loop:
 
     def __post_init__(self) -> None:
         active = self.active
-        self.alive = self.batch
-        self.outputs.add(active.members, torch.zeros_like(active.members), active.y)
+        if mapped():
+            self.outputs, self.compact = MappedOutputs(), False
+            self.outputs.put(0, active.running, active.y)
+        elif isinstance(self.outputs, Outputs):
+            self.outputs.add(active.members, torch.zeros_like(active.members), active.y)
         if active.ts.shape[1] == 1:
             self._finish(active.running, Status.SUCCESS)
 
@@ -138,9 +143,10 @@ class Loop:
         except (RuntimeError, ValueError, IndexError):
             # The field or the stepper holds a tensor with one entry per sample of the whole batch. If that is not the
             # reason, the whole batch fails alike, and says so.
-            self.active, self._whole, self.compact = self._whole, None, False
+            self.active, self._whole, self.compact, self.mixed = self._whole, None, False, True
             dt, lands = self._choose_step()
             return dt, lands, _call(self.active, dt)
+        self.ended.append(self._whole.select((~self._whole.running).nonzero().flatten()))
         self._whole = None
         return dt, lands, step
 
@@ -156,7 +162,7 @@ class Loop:
             # Two equal steps to the target instead of a whole one and a sliver, which costs as much.
             proposed = torch.where(left < 2, 0.5 * remaining, proposed)
         dt = torch.where(lands, remaining, proposed)
-        if self.alive < len(dt):
+        if self.mixed:
             dt = torch.where(active.running, dt, torch.zeros_like(dt))
         return dt, lands
 
@@ -165,7 +171,7 @@ class Loop:
         active = self.active
         self.attempts += 1
         self._count(step)
-        moved = control.accept if self.alive == len(dt) else control.accept & active.running
+        moved = control.accept if not self.mixed else control.accept & active.running
         t_next = torch.where(lands, active.target, active.t + dt)
         hit = None
         if active.watch is not None:
@@ -197,23 +203,41 @@ class Loop:
         """Store the states at the output times that this step reached; whether there were any."""
         active = self.active
         passed = active.passed(landed.t, active.output)
-        if not bool(passed.any()) or not bool((passed & landed.moved).any()):
+        if not any_of(passed) or not any_of(passed & landed.moved):
             self._tell(landed, active.members[:0], active.members[:0], landed.dt[:0])
             return False
-        rows, times, index = active.reached(landed.t, landed.moved)
-        ts, end = active.ts[rows, times], landed.t[rows]
-        at_end = ts == end
-        theta = torch.where(at_end, 1.0, ((ts - active.t[rows]) / landed.dt[rows]).clamp(0, 1))
-        if bool(at_end.all()):
-            state = landed.y if len(rows) == len(passed) else select(landed.y, rows)
-        elif landed.step.dense is None:
-            raise ValueError(f"{type(active.stepper).__name__} declares a dense_order but its Step has dense=None.")
+        index = active.next_index(landed.t, landed.moved)
+        if isinstance(self.outputs, MappedOutputs):
+            self._emit_mapped(self.outputs, landed, index)
         else:
-            state = where(at_end, select(landed.y, rows), landed.step.dense(theta, rows))
-        self.outputs.add(active.members[rows], times, state)
-        self._tell(landed, rows, times, theta)
+            rows, times = active.between(index)
+            state, theta = self._inside(landed, active.ts[rows, times], rows)
+            self.outputs.add(active.members[rows], times, state)
+            self._tell(landed, rows, times, theta)
         active.index = index
         return True
+
+    def _emit_mapped(self, outputs: MappedOutputs, landed: Landed, index: Tensor) -> None:
+        active = self.active
+        for time in range(int(plain(active.index).min()), int(plain(index).max())):
+            state, _ = self._inside(landed, active.ts[:, time], torch.arange(len(index), device=index.device))
+            outputs.put(time, (active.index <= time) & (time < index), state)
+
+    def _inside(self, landed: Landed, ts: Tensor, rows: Tensor) -> tuple[State, Tensor]:
+        """The states of ``rows`` at times ``ts`` within the step, and where in the step they are."""
+        active = self.active
+        at_end = ts == landed.t[rows]
+        # The divisor is never zero where it counts, and a zero elsewhere would spoil gradients.
+        dt = torch.where(landed.dt == 0, 1.0, landed.dt)[rows] if self.mixed else landed.dt[rows]
+        theta = torch.where(at_end, 1.0, ((ts - active.t[rows]) / dt).clamp(0, 1))
+        if all_of(at_end):
+            return landed.y if len(rows) == len(landed.dt) else select(landed.y, rows), theta
+        if landed.step.dense is None:
+            if not mapped():
+                name = type(active.stepper).__name__
+                raise ValueError(f"{name} declares a dense_order but its Step has dense=None.")
+            return landed.y, theta
+        return where(at_end, select(landed.y, rows), landed.step.dense(theta, rows)), theta
 
     def _move(self, landed: Landed, control: Control) -> None:
         """Go on from where the step ended, per sample, with the next length."""
@@ -227,28 +251,28 @@ class Loop:
         if active.watch is not None:
             active.watch = active.watch.moved(landed.t, landed.y, moved, landed.hit)
         active.accepted = active.accepted + moved
-        if bool(moved.all()):
+        if all_of(moved):
             active.t, active.y, active.reuse = landed.t, landed.y, step.reuse
             return
         active.t = torch.where(moved, landed.t, active.t)
         active.y = where(moved, landed.y, active.y)
         active.reuse = None if active.reuse is None else where(moved, step.reuse, active.reuse)
         short = active.running & ~control.accept & (proposed.abs() <= active.resolution())
-        if bool(short.any()):
+        if any_of(short):
             self._finish(short, Status.STEP_UNDERFLOW)
 
     def _pass_targets(self, landed: Landed) -> None:
         """Finish the samples at their last time, restart those at a jump, and aim the others at what comes next."""
         active = self.active
         done = active.running & (active.index >= active.ts.shape[1])
-        if bool(done.any()):
+        if any_of(done):
             self._finish(done, Status.SUCCESS)
         while active.stops.shape[1] > 1:
             stop = active.stops.gather(1, active.stop[:, None])[:, 0]
             jump = active.jumps.gather(1, active.stop[:, None])[:, 0]
             margin = active.margin(stop)
             there = landed.moved & active.passed(active.t, torch.where(jump, stop - active.sign * margin, stop))
-            if not bool(there.any()):
+            if not any_of(there):
                 break
             active.stop = active.stop + there
             active.t = torch.where(there & jump, stop + active.sign * margin, active.t)
@@ -263,10 +287,10 @@ class Loop:
         rows = hit.mask.nonzero().flatten()
         self.hits.append((active.members[rows], landed.t[rows], select(landed.y, rows), hit.which[rows]))
         terminal = active.watch.terminal(hit.which)
-        if bool(terminal.any()):
+        if any_of(terminal):
             self._finish(terminal & active.running, Status.EVENT)
         going = hit.mask & ~terminal
-        if bool(going.any()):
+        if any_of(going):
             active.y = active.watch.change(torch.where(going, hit.which, -1), active.t, active.y)
             active.watch = active.watch.restarted(going, active.t, active.y)
             self._restart(going)
@@ -274,29 +298,28 @@ class Loop:
     def _restart(self, mask: Tensor) -> None:
         """Forget what earlier steps left to reuse, for these samples."""
         active = self.active
-        if active.reuse is not None and bool(mask.any()):
+        if active.reuse is not None and any_of(mask):
             active.reuse = where(mask, active.stepper.start(active.t, active.y), active.reuse)  # type: ignore[attr-defined]
             active.evaluations = active.evaluations + mask
 
     def _finish(self, mask: Tensor, status: Status) -> None:
         """End these samples where they are."""
         active = self.active
-        rows = mask.nonzero().flatten()
-        accepted = active.accepted[rows]
-        codes = torch.full_like(accepted, int(status))
-        counts = torch.stack([accepted, self.attempts - accepted, active.evaluations[rows] + self.spent, codes])
-        self.finished.append((active.members[rows], counts))
-        self.end_times.append(active.t[rows])
-        self.ends.add(active.members[rows], torch.zeros_like(rows), select(active.y, rows))
+        active.status = torch.where(mask, int(status), active.status)
+        active.attempts = torch.where(mask, self.attempts, active.attempts)
+        active.evaluations = torch.where(mask, active.evaluations + self.spent, active.evaluations)
         active.running = active.running & ~mask
-        self.alive -= len(rows)
+        self.alive, self.mixed = any_of(active.running), not all_of(active.running)
 
     def _drop_finished(self) -> None:
         """Go on with the running samples alone, where enough of the others have gathered."""
         active = self.active
-        if self.compact and 0 < self.alive <= _COMPACT_BELOW * len(active.t):
+        if not (self.compact and self.mixed and self.alive):
+            return
+        if int(active.running.sum()) <= _COMPACT_BELOW * len(active.t):
             self._whole = active
             self.active = active.select(active.running.nonzero().flatten())
+            self.mixed = False
 
     def _watch_stiffness(self, step: Step, landed: Landed) -> None:
         """Warn once where accepted steps stay as long as stability lets them."""
@@ -305,7 +328,7 @@ class Loop:
             return
         with torch.no_grad():
             held = landed.moved & (step.stiffness() * landed.dt.abs() > _HELD * limit)
-        self._suspicions = self._suspicions + 1 if bool(held.any()) else 0
+        self._suspicions = self._suspicions + 1 if any_of(held) else 0
         self.stiff = self._suspicions >= _WATCH_HITS
         if self.stiff:
             warnings.warn(f"{type(self.active.stepper).__name__}: {STIFF_HINT}", StiffnessWarning, stacklevel=4)
@@ -323,7 +346,7 @@ class Loop:
 
     def _tell(self, landed: Landed, rows: Tensor, times: Tensor, theta: Tensor) -> None:
         """Tell the observer of a step that moved some sample."""
-        if self.observe is not None and bool(landed.moved.any()):
+        if self.observe is not None and any_of(landed.moved):
             a, (step, dt, t_next, _, moved, _) = self.active, landed
             self.observe(
                 TakenStep(a.stepper, a.members, a.t, dt, t_next, moved, a.y, a.reuse, step, rows, times, theta)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .state import State, map_state
+from .state import State, map_state, where
 
 
 @dataclass
@@ -43,3 +43,22 @@ class Outputs:
         if len(self.rows) != shape[1] or any(len(rows) != shape[0] for rows in self.rows):
             return False
         return bool((torch.stack(self.times, dim=1) == torch.arange(shape[1], device=self.times[0].device)).all())
+
+
+@dataclass
+class MappedOutputs:
+    """The same under ``torch.func.vmap``, where no shape may depend on values: whole batches under masks."""
+
+    states: dict[int, State] = field(default_factory=dict)
+
+    def put(self, time: int, mask: Tensor, state: State) -> None:
+        """Store the states of the samples of ``mask`` at one output time."""
+        hole = torch.nan
+        before = self.states.get(time, map_state(lambda leaf: torch.full_like(leaf, hole), state))
+        self.states[time] = where(mask, state, before)
+
+    def gather(self, like: State, shape: torch.Size) -> State:
+        """The states (batch, time, ...), NaN where nothing was stored."""
+        empty = map_state(lambda leaf: torch.full_like(leaf, torch.nan), like)
+        frames = (self.states.get(time, empty) for time in range(shape[1]))
+        return map_state(lambda *parts: torch.stack(parts, dim=1), *frames)

@@ -16,6 +16,7 @@ from .arguments import bind
 from .controller import StepSizeController
 from .dense import DenseSolution
 from .event import Event, Watch
+from .host import all_of, any_of, mapped
 from .loop import STIFF_HINT, Loop
 from .outputs import Outputs
 from .solution import Events, KeptSteps, Solution, SolveError, Statistics, Status
@@ -80,6 +81,10 @@ def solve(
     ts = _output_times(ts, batch, leaves(y0)[0].device)
     options = _Options(event, stops, args, max_steps, keep_steps, keep_dense, throw, progress)
     stepper = bind(stepper, args, batch)
+    if mapped() and (event or stops or keep_dense):
+        raise ValueError(
+            "Under torch.func.vmap solve has no event, stops or keep_dense. Put the mapped axis in the batch."
+        )
     if keep_dense and getattr(stepper, "dense_order", None) is None:
         raise ValueError(f"{type(stepper).__name__} has no dense output to keep. Ask for more output times instead.")
     if compiled:
@@ -117,7 +122,7 @@ def _integrate(
 ) -> Solution:
     """The plain loop; in a ``backward`` pass it only computes."""
     if backward:
-        options = replace(options, event=(), stops=None, keep_steps=False, keep_dense=False, progress=None)
+        options = replace(options, event=(), keep_steps=False, keep_dense=False, progress=None)
     loop = Loop(
         active=_begin(options, stepper, y0, ts, controller),
         controller=controller,
@@ -134,9 +139,13 @@ def _integrate(
         if options.progress is not None:
             options.progress(loop.done_fraction())
     solution = _collect(loop, y0, ts)
-    if options.throw and any(Status(code).failed for code in solution.statistics.status.unique().tolist()):
+    if options.throw and _any_failed(solution.statistics.status):
         raise SolveError(solution, f"For {type(stepper).__name__}, {STIFF_HINT} " if loop.held_back else "")
     return solution
+
+
+def _any_failed(status: Tensor) -> bool:
+    return any(any_of(status == code) for code in Status if code.failed)
 
 
 def _refuse_with_compiled(**asked: Any) -> None:
@@ -177,10 +186,12 @@ def _begin(options: _Options, stepper: Stepper, y0: State, ts: Tensor, controlle
         output=t,
         running=torch.ones_like(t, dtype=torch.bool),
         accepted=counts,
+        attempts=counts,
+        status=counts,
         evaluations=counts + (reuse is not None),
         watch=Watch.begin(events, options.args, t, y0) if events else None,
         lands_on_outputs=getattr(stepper, "dense_order", None) is None,
-        direction=int(sign[0]) if bool((sign == sign[0]).all()) else 0,
+        direction=1 if all_of(sign > 0) else -1 if all_of(sign < 0) else 0,
     )
     active.aim()
     return active
@@ -188,24 +199,32 @@ def _begin(options: _Options, stepper: Stepper, y0: State, ts: Tensor, controlle
 
 def _collect(loop: Loop, y0: State, ts: Tensor) -> Solution:
     """What the finished loop has gathered, in the order of the batch."""
-    members, counts = (torch.cat(parts, dim=-1) for parts in zip(*loop.finished, strict=True))
-    order = members.argsort()
-    accepted, rejected, evaluations, status = counts[:, order]
+    ended = _together([*loop.ended, loop.active])
     ys = loop.outputs.gather(y0, ts.shape)
-    broken = (status == Status.SUCCESS) & ~all_finite(ys)
-    status = torch.where(broken, int(Status.NOT_FINITE), status)
-    end = loop.ends.gather(y0, torch.Size((len(ts), 1)))
+    broken = (ended["status"] == Status.SUCCESS) & ~all_finite(ys)
+    status = torch.where(broken, int(Status.NOT_FINITE), ended["status"])
+    rejected = ended["attempts"] - ended["accepted"]
     return Solution(
         ts=ts,
         ys=ys,
-        statistics=Statistics(accepted, rejected, evaluations, status),
-        t_end=torch.cat(loop.end_times)[order],
-        y_end=map_state(lambda leaf: leaf[:, 0], end),
+        statistics=Statistics(ended["accepted"], rejected, ended["evaluations"], status),
+        t_end=ended["t"],
+        y_end=ended["y"],
         events=_events(loop, y0) if loop.active.watch is not None else None,
         dense=DenseSolution(loop.pieces, ts[:, 0], _sign(ts)) if loop.keep_dense else None,
         steps=_kept_steps(loop),
         controller=loop.controller,
     )
+
+
+def _together(parts: list[Active]) -> dict[str, Any]:
+    """What is to be told of the samples, in the order of the batch."""
+    names = ("t", "y", "accepted", "attempts", "evaluations", "status")
+    if len(parts) == 1:
+        return {name: getattr(parts[0], name) for name in names}
+    order = torch.cat([part.members for part in parts]).argsort()
+    columns = {name: [getattr(part, name) for part in parts] for name in names}
+    return {name: map_state(lambda *leaf: torch.cat(leaf)[order], *column) for name, column in columns.items()}
 
 
 def _sign(ts: Tensor) -> Tensor:
@@ -257,9 +276,9 @@ def _output_times(ts: Tensor, batch: int, device: torch.device) -> Tensor:
             f"Expected ts of shape (time,) or ({batch}, time) for y0 of batch {batch}, got {tuple(ts.shape)}."
         )
     ts = ts.expand(batch, -1) if ts.dim() == 1 else ts
-    if not bool(torch.isfinite(ts).all()):
+    if not all_of(torch.isfinite(ts)):
         raise ValueError("Expected finite ts, got NaN or infinity.")
     gaps = ts.diff(dim=1)
-    if not bool(((gaps > 0).all(dim=1) | (gaps < 0).all(dim=1)).all()):
+    if not all_of((gaps > 0).all(dim=1) | (gaps < 0).all(dim=1)):
         raise ValueError("Expected ts strictly increasing or strictly decreasing, got repeated or unordered times.")
     return ts
