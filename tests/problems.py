@@ -8,9 +8,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sciml.solvers import RK4, SSPRK3, TSIT5, RungeKutta, StepDoubling, Stepper
+from sciml.solvers import RungeKutta, StepDoubling, Stepper
 from sciml.solvers.adams import Adams
 from sciml.solvers.extrapolation import extrapolated_midpoint
+from sciml.solvers.reversible import AsynchronousLeapfrog, Reversible, ReversibleHeun
+from sciml.solvers.tableau import ButcherTableau
+from sciml.solvers.tableaus import (
+    BOSH3,
+    DOPRI5,
+    DOPRI8,
+    EULER,
+    FEHLBERG2,
+    HEUN,
+    HEUN3,
+    MIDPOINT,
+    RALSTON,
+    RK4,
+    RK38,
+    SSPRK3,
+    TSIT5,
+    VERN7,
+)
 
 VectorField = Callable[[Tensor, Tensor], Tensor]
 
@@ -72,21 +90,50 @@ PROBLEMS = (ROTATION, MODULATED, LOGISTIC, COMPLEX)
 
 @dataclass(frozen=True)
 class Case:
-    """A stepper over any vector field; its declared order is read off the stepper."""
+    """A stepper over any vector field; its declared order is read off the stepper.
+
+    Attributes:
+        finer: how many times shorter than usual the steps must be for its order to show: a second state of the scheme
+            may err by a higher power of dt with a large coefficient.
+    """
 
     name: str
     build: Callable[[VectorField], Stepper]
+    finer: int = 1
 
 
+def _explicit(tableau: ButcherTableau) -> Case:
+    return Case(tableau.name, lambda field: RungeKutta(field, tableau))
+
+
+EXPLICIT = (
+    RK4,
+    RK38,
+    EULER,
+    HEUN,
+    MIDPOINT,
+    RALSTON,
+    FEHLBERG2,
+    HEUN3,
+    SSPRK3,
+    BOSH3,
+    TSIT5,
+    DOPRI5,
+    VERN7,
+    DOPRI8,
+)
 STEPPERS = (
-    Case("RK4", lambda field: RungeKutta(field, RK4)),
-    Case("SSPRK3", lambda field: RungeKutta(field, SSPRK3)),
-    Case("Tsit5", lambda field: RungeKutta(field, TSIT5)),
+    *(_explicit(tableau) for tableau in EXPLICIT),
     Case("extrapolated midpoint 6", lambda field: RungeKutta(field, extrapolated_midpoint(3))),
     Case("Adams-Bashforth 4", lambda field: Adams(field, 4, corrections=0)),
     Case("Adams-Bashforth-Moulton 4", lambda field: Adams(field, 4)),
     Case("Adams-Bashforth-Moulton 3, iterated", lambda field: Adams(field, 3, corrections=2)),
+    Case("asynchronous leapfrog", AsynchronousLeapfrog),
+    Case("reversible Heun", ReversibleHeun, finer=8),
+    Case("Reversible(RK4)", lambda field: Reversible(RungeKutta(field, RK4))),
+    Case("Reversible(Tsit5)", lambda field: Reversible(RungeKutta(field, TSIT5))),
     Case("StepDoubling(RK4)", lambda field: StepDoubling(RungeKutta(field, RK4))),
     Case("StepDoubling(SSPRK3)", lambda field: StepDoubling(RungeKutta(field, SSPRK3))),
 )
 ADAPTIVE = tuple(case for case in STEPPERS if getattr(case.build(lambda t, y: y), "error_order", None) is not None)
+DENSE = tuple(case for case in STEPPERS if getattr(case.build(lambda t, y: y), "dense_order", None) is not None)
