@@ -58,7 +58,7 @@ class BrownianPath:
     refined by halving. Choose the cell as long as the steps: ``cell=dt`` for fixed steps, and for adaptive ones about
     the longest step. Increments add up: W(s, u) = W(s, t) + W(t, u), to rounding.
 
-    A time within a few roundings of a cell's boundary is taken for the boundary. Two times that lie in one interval of
+    A time within some hundred roundings of a cell's boundary is taken for the boundary. Two times that lie in one interval of
     length cell / 2^levels are each of the exact law, but not jointly.
 
     Args:
@@ -316,5 +316,5 @@ def _keys(seed: int, samples: Tensor, channels: tuple[int, ...]) -> Tensor:
 
 
 def _slack(dtype: torch.dtype) -> float:
-    """By what part of itself a clock of this dtype is off after some thousand steps."""
-    return torch.finfo(dtype).eps ** 0.75
+    """By what part of itself a clock of this dtype may be off after some hundred steps."""
+    return torch.finfo(dtype).eps ** 0.65
