@@ -75,7 +75,6 @@ def march(plan: Plan, carry: Carry, outputs: State, count: Tensor, records: Reco
         What the last iteration left, and how many there were.
     """
     flat, spec = pytree.tree_flatten(carry)
-    rows = torch.arange(carry.t.shape[0], device=carry.t.device)[:, None].expand(-1, plan.window).reshape(-1)
 
     def goes_on(n: Tensor, *tensors: Tensor) -> Tensor:
         running = (pytree.tree_unflatten(list(tensors), spec).status == RUNNING).any()
@@ -86,9 +85,10 @@ def march(plan: Plan, carry: Carry, outputs: State, count: Tensor, records: Reco
         later, moves, values = iterate(plan, now)
         if records is not None:
             records.write(n, now, moves)
-        places = moves.emission.slots.reshape(-1)
+        slots = moves.emission.slots
+        rows = torch.arange(slots.shape[0], device=slots.device)[:, None].expand_as(slots)
         for buffer, value in zip(leaves(outputs), leaves(values), strict=True):
-            buffer.index_put_((rows, places), value)
+            buffer.index_put_((rows.reshape(-1), slots.reshape(-1)), value)
         # A carried tensor may not alias the one it replaces, which a controller without memory may hand back.
         return n + 1, *(leaf.clone() for leaf in pytree.tree_leaves(later))
 
