@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .jacobian import jacobian, transformed
 from .krylov import gmres
 
 
@@ -33,9 +34,23 @@ def implicit(
             step with a frozen matrix has the right first derivative; two of them have the right second one.)
     """
     value = root.detach()
+    if transformed(root):
+        return _by_matrix(value, residual, derivatives)
     system = _System(residual, value, precondition)
     for _ in range(derivatives):
         value = value + _Correction.apply(residual(value), system)
+    return value
+
+
+def _by_matrix(root: Tensor, residual: Callable[[Tensor], Tensor], derivatives: int) -> Tensor:
+    """The same under torch.func, whose levels our autograd functions would mix up: with the matrix -(dr/dx)."""
+    matrix = -jacobian(lambda _, rows: residual(rows), root[:, 0], root)
+    lu, pivots, _ = torch.linalg.lu_factor_ex(matrix)
+    value = root
+    for _ in range(derivatives):
+        remainder = residual(value)
+        remainder = remainder - remainder.detach() if value is root else remainder
+        value = value + torch.linalg.lu_solve(lu, pivots, remainder[..., None])[..., 0]
     return value
 
 
@@ -75,10 +90,6 @@ class _Correction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return _Solve.apply(grad, ctx.system, True), None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, system: None) -> Tensor:
-        return _Solve.apply(tangent, ctx.system, False)
 
 
 class _Solve(torch.autograd.Function):

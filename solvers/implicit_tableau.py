@@ -82,8 +82,8 @@ class CollocationTableau:
         name: as the field names it.
         order: order of the solution.
         c: nodes, s of them; a last one of 1 makes the method stiffly accurate.
-        e: weights of the slopes in the error estimate, in the notation of ``Collocation``; empty without one.
-        error_order: power of dt with which that estimate shrinks.
+        error_order: power of dt with which the error estimate of Hairer and Wanner's Radau code shrinks; None for a
+            method that has none, for want of a real eigenvalue of its matrix.
         dense_order: order of the collocation polynomial between the nodes, None where it is not to be used since it
             falls behind the order at the end of the step.
     """
@@ -91,7 +91,6 @@ class CollocationTableau:
     name: str
     order: int
     c: tuple[float, ...]
-    e: tuple[float, ...] = ()
     error_order: int | None = None
     dense_order: int | None = None
 

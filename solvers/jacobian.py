@@ -112,7 +112,9 @@ class DenseFactor:
         return torch.linalg.lu_solve(self.lu, self.pivots, columns, adjoint=adjoint)[..., 0]
 
 
-def jacobian(field: RowField, t: Float[Tensor, " batch"], y: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n n"]:
+def jacobian(
+    field: Callable[[Tensor, Tensor], Tensor], t: Float[Tensor, " batch"], y: Float[Tensor, "batch n"]
+) -> Float[Tensor, "batch n n"]:
     """The derivative of slope i by y_j of every sample, without a graph."""
     size = y.shape[1]
     eye = torch.eye(size, dtype=y.dtype, device=y.device)
@@ -124,13 +126,21 @@ def jacobian(field: RowField, t: Float[Tensor, " batch"], y: Float[Tensor, "batc
     return torch.stack([pull(row.expand_as(y)) for row in eye], dim=1)
 
 
-def _pull_back(field: RowField, t: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
-    """Products of row vectors with the Jacobian: plain autograd, or torch.func inside its transforms, at twice the cost."""
+def transformed(tensor: Tensor) -> bool:
+    """Whether torch.func transforms the computation of this tensor: then autograd's own functions refuse to work."""
     try:
-        leaf = y.detach().requires_grad_()
+        tensor.detach().requires_grad_()
     except RuntimeError:
+        return True
+    return False
+
+
+def _pull_back(field: Callable[[Tensor, Tensor], Tensor], t: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+    """Products of row vectors with the Jacobian: by autograd, or by torch.func inside its transforms, at twice the cost."""
+    if transformed(y):
         _, pull = torch.func.vjp(lambda rows: field(t, rows), y.detach())
         return lambda v: pull(v)[0].detach()
+    leaf = y.detach().requires_grad_()
     with torch.enable_grad():
         slope = field(t, leaf)
     if not slope.requires_grad:

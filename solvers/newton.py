@@ -27,7 +27,7 @@ class Newton:
         linear: ``Dense()``, or ``GMRES()`` for large states (Jacobian-free Newton-Krylov).
         rtol, atol: the tolerances of the solve, atol in the state's units. None for close to rounding.
         fraction: of them that the iteration may leave.
-        max_iterations: after which a sample has failed.
+        max_iterations: after which a sample has failed. By default 10 within given tolerances, 50 to rounding.
         derivatives: how many orders of derivatives of the stages are exact; each costs an evaluation of the field per
             stage, where gradients are asked for at all.
 
@@ -42,12 +42,12 @@ class Newton:
         rtol: float | None = None,
         atol: float | Tensor | None = None,
         fraction: float = 0.03,
-        max_iterations: int = 10,
+        max_iterations: int | None = None,
         derivatives: int = 1,
     ) -> None:
         if (rtol is not None and rtol < 0) or not 0 < fraction < 1:
             raise ValueError(f"Expected rtol >= 0 and 0 < fraction < 1, got {rtol} and {fraction}.")
-        if max_iterations < 1 or derivatives < 1:
+        if (max_iterations is not None and max_iterations < 1) or derivatives < 1:
             raise ValueError(
                 f"Expected max_iterations >= 1 and derivatives >= 1, got {max_iterations} and {derivatives}."
             )
@@ -67,8 +67,8 @@ class Newton:
         )
 
     def tolerances(self, dtype: torch.dtype) -> tuple[float, float | Tensor]:
-        """rtol and atol, by default a third of the digits short of rounding over ``fraction``."""
-        default = torch.finfo(dtype).eps ** 0.75 / self.fraction
+        """rtol and atol, by default close to rounding, over ``fraction``."""
+        default = torch.finfo(dtype).eps ** 0.85 / self.fraction
         return (default if self.rtol is None else self.rtol, default if self.atol is None else self.atol)
 
     @torch.no_grad()
@@ -90,9 +90,10 @@ class Newton:
             rate: of convergence, (batch,), from an earlier stage with the same matrix; None where there was none.
         """
         iteration = _Iteration(guess.detach(), rate)
-        for count in range(self.max_iterations):
+        most = self.max_iterations or (50 if self.rtol is None else 10)
+        for count in range(most):
             solved = factor.solve(residual(iteration.x))
-            iteration.correct(solved.x, size(solved.x) / self.fraction, self.max_iterations - 1 - count)
+            iteration.correct(solved.x, size(solved.x) / self.fraction, most - 1 - count)
             iteration.evaluations = iteration.evaluations + (1 + solved.evaluations) * iteration.worked
             if not bool(iteration.active.any()):
                 break
