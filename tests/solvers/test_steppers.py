@@ -53,8 +53,7 @@ def test_measured_order_is_the_declared_one(case: Case, problem: Problem) -> Non
 def test_error_estimate_shrinks_with_its_declared_order(case: Case, problem: Problem) -> None:
     stepper = case.build(problem.field)
     t = torch.full((len(problem.y0),), 0.3, dtype=torch.float64)
-    lengths = (0.2, 0.1) if stepper.error_order >= 7 else (0.1, 0.05)  # a high order is soon lost in rounding
-    sizes = [float(stepper(t, torch.full_like(t, dt), problem.y0).error.abs().max()) for dt in lengths]
+    sizes = [float(stepper(t, torch.full_like(t, dt), problem.y0).error.abs().max()) for dt in (0.1, 0.05)]
     assert torch.log2(torch.tensor(sizes[0] / sizes[1])) > stepper.error_order - 0.4
 
 
@@ -84,13 +83,16 @@ def test_adaptive_solve_meets_the_tolerance(case: Case, problem: Problem, tolera
     solution = solve(case.build(problem.field), problem.y0, ts, PIDController(rtol=tolerance, atol=tolerance))
     # Each step may err by tolerance (1 + |y|), and these problems hardly amplify it.
     allowed = tolerance * (1 + float(solution.ys.abs().max())) * int(solution.statistics.accepted.max())
-    assert float((solution.ys - exact(problem, ts)).abs().max()) < 0.5 * allowed
+    assert float((solution.ys - exact(problem, ts)).abs().max()) < 0.5 * case.optimism * allowed
     assert bool((solution.statistics.status == 0).all())
 
 
 @stepper_sweep
 def test_batching_changes_no_bit_of_a_sample(case: Case) -> None:
-    controller = PIDController(rtol=1e-5, atol=1e-7) if case in ADAPTIVE else FixedStep(0.07)
+    if case in ADAPTIVE:
+        controller = PIDController(rtol=within_reach(case, 1e-5), atol=within_reach(case, 1e-7))
+    else:
+        controller = FixedStep(0.07)
     stepper, ts = case.build(MODULATED.field), span(MODULATED, 5)
     together = solve(stepper, MODULATED.y0, ts, controller)
     for i in range(len(MODULATED.y0)):
