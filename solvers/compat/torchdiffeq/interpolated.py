@@ -1,0 +1,50 @@
+"""Dense output for steps on a prescribed grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from sciml.solvers.hermite import Hermite
+from sciml.solvers.stepper import Step, Stepper
+
+from .declared import declare_like
+from .errors import InputError
+
+_ORDERS = {"linear": 1, "cubic": 3}
+
+
+class Interpolated:
+    """A stepper whose states inside a step are read off a straight line or Hermite's cubic, whatever its own order.
+
+    Args:
+        stepper: the stepper; it declares ``slope``.
+        kind: ``"linear"``, or ``"cubic"``, which evaluates the slopes at both ends where output times lie inside.
+
+    Raises:
+        InputError: another kind.
+    """
+
+    def __init__(self, stepper: Stepper, kind: str) -> None:
+        if kind not in _ORDERS:
+            raise InputError(f"Unknown interpolation method {kind}. Expected interp to be one of {sorted(_ORDERS)}.")
+        self.stepper, self.kind = stepper, kind
+        declare_like(self, stepper)
+        self.dense_order = _ORDERS[kind]
+
+    def __call__(self, t: Tensor, dt: Tensor, y: Tensor, *reuse: Any) -> Step:
+        """One step of the stepper."""
+        step = self.stepper(t, dt, y, *reuse)
+        return Step(step.y, reuse=step.reuse, dense=self._between(t, dt, y, step.y), evaluations=step.evaluations)
+
+    def _between(self, t: Tensor, dt: Tensor, y: Tensor, end: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        def state(theta: Tensor, rows: Tensor) -> Tensor:
+            if self.kind == "linear":
+                slopes = [(end - y) / dt] * 2
+            else:
+                slopes = [self.stepper.slope(t, y), self.stepper.slope(t + dt, end)]  # type: ignore[attr-defined]
+            return Hermite(dt, y, end, *slopes)(theta, rows)
+
+        return state

@@ -1,0 +1,101 @@
+"""The methods by the names that torchdiffeq gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sciml.solvers.adams import Adams
+from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
+from sciml.solvers.implicit_tableau import ImplicitTableau
+from sciml.solvers.newton import Newton
+from sciml.solvers.runge_kutta import RungeKutta
+from sciml.solvers.stepper import Stepper
+from sciml.solvers.tableau import ButcherTableau
+from sciml.solvers.tableaus import BOSH3, DOPRI5, DOPRI8, EULER, FEHLBERG2, HEUN, HEUN3, MIDPOINT, RK38, TSIT5
+from sciml.solvers.tableaus_implicit.implicit_euler import IMPLICIT_EULER
+from sciml.solvers.tableaus_implicit.implicit_midpoint import IMPLICIT_MIDPOINT
+from sciml.solvers.tableaus_implicit.sdirk2 import SDIRK2
+from sciml.solvers.tableaus_implicit.trapezoid import TRAPEZOID
+from sciml.solvers.tableaus_implicit.trbdf2 import TRBDF2
+
+from .adaptive import Adaptive
+from .callbacks import Announcer
+from .errors import InputError
+from .field import JointField
+from .fixed_grid import FixedGrid
+from .problem import Problem
+from .run import Outcome
+from .scipy_solver import SciPy
+
+
+class Method(Protocol):
+    """A way to integrate a problem; ``callbacks`` are the ones that it calls."""
+
+    @property
+    def callbacks(self) -> tuple[str, ...]: ...
+
+    def integrate(self, problem: Problem, options: dict[str, Any] | None, announcer: Announcer) -> Outcome: ...
+
+
+def method_of(name: str | None) -> Method:
+    """The method of that name, dopri5 for None.
+
+    Raises:
+        InputError: there is none.
+    """
+    name = "dopri5" if name is None else name
+    if name not in METHODS:
+        raise InputError(f'Invalid method "{name}". Must be one of {sorted(METHODS)}.')
+    return METHODS[name]
+
+
+def _explicit(tableau: ButcherTableau) -> Callable[[JointField], Stepper]:
+    return lambda field: RungeKutta(field, tableau)
+
+
+def _implicit(tableau: ImplicitTableau) -> Callable[..., Stepper]:
+    def build(field: JointField, max_iters: int = 100) -> Stepper:
+        return ImplicitRungeKutta(field, tableau, solver=Newton(max_iterations=max_iters))
+
+    return build
+
+
+def _bashforth(field: JointField, max_order: int = 12, max_iters: int = 0) -> Stepper:
+    return Adams(field, _order(max_order), corrections=0)
+
+
+def _moulton(field: JointField, max_order: int = 12, max_iters: int = 2) -> Stepper:
+    return Adams(field, max(_order(max_order), 2), corrections=max_iters)
+
+
+def _order(most: int) -> int:
+    if not 1 <= most <= 12:
+        raise InputError(f"Expected 1 <= max_order <= 12, got {most}.")
+    return int(most)
+
+
+_ADAMS = ("max_order", "max_iters")
+_TABLE: tuple[Method, ...] = (
+    Adaptive("dopri8", DOPRI8),
+    Adaptive("dopri5", DOPRI5),
+    Adaptive("tsit5", TSIT5),
+    Adaptive("bosh3", BOSH3),
+    Adaptive("fehlberg2", FEHLBERG2),
+    Adaptive("adaptive_heun", HEUN),
+    FixedGrid("euler", _explicit(EULER)),
+    FixedGrid("midpoint", _explicit(MIDPOINT)),
+    FixedGrid("heun2", _explicit(HEUN)),
+    FixedGrid("heun3", _explicit(HEUN3)),
+    FixedGrid("rk4", _explicit(RK38)),
+    FixedGrid("explicit_adams", _bashforth, _ADAMS),
+    FixedGrid("implicit_adams", _moulton, _ADAMS),
+    FixedGrid("fixed_adams", _moulton, _ADAMS),
+    FixedGrid("implicit_euler", _implicit(IMPLICIT_EULER), ("max_iters",)),
+    FixedGrid("implicit_midpoint", _implicit(IMPLICIT_MIDPOINT), ("max_iters",)),
+    FixedGrid("trapezoid", _implicit(TRAPEZOID), ("max_iters",)),
+    FixedGrid("sdirk2", _implicit(SDIRK2), ("max_iters",)),
+    FixedGrid("trbdf2", _implicit(TRBDF2), ("max_iters",)),
+    SciPy(),
+)
+METHODS: dict[str, Method] = {method.name: method for method in _TABLE}
