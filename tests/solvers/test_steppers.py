@@ -53,8 +53,10 @@ def test_measured_order_is_the_declared_one(case: Case, problem: Problem) -> Non
 def test_error_estimate_shrinks_with_its_declared_order(case: Case, problem: Problem) -> None:
     stepper = case.build(problem.field)
     t = torch.full((len(problem.y0),), 0.3, dtype=torch.float64)
-    sizes = [float(stepper(t, torch.full_like(t, dt), problem.y0).error.abs().max()) for dt in (0.1, 0.05)]
-    assert torch.log2(torch.tensor(sizes[0] / sizes[1])) > stepper.error_order - 0.4
+    # Rounding drowns the highest orders in short steps; in longer ones they show less clearly.
+    lengths, slack = ((0.2, 0.1), 0.7) if stepper.error_order >= 7 else ((0.1, 0.05), 0.4)
+    sizes = [float(stepper(t, torch.full_like(t, dt), problem.y0).error.abs().max()) for dt in lengths]
+    assert torch.log2(torch.tensor(sizes[0] / sizes[1])) > stepper.error_order - slack
 
 
 @dense_sweep
