@@ -23,7 +23,7 @@ Second = tuple[State, State]
 
 
 class AsynchronousLeapfrog(nn.Module):
-    """The asynchronous leapfrog (ALF): half a step along a velocity, its reflection in the slope there, half along that.
+    """The asynchronous leapfrog (ALF): half a step along a velocity, half along its reflection in the slope.
 
     Second order at one evaluation a step. The velocity (what the step reuses) follows the slope without being it, and
     on decaying problems their difference grows slowly: ``damping`` below 1 pulls it back, at first order and with a
