@@ -20,12 +20,12 @@ from .program import compiled, explained, held
 
 
 def replay(
-    stepper: Any, dense: bool, t: Tensor, dt: Tensor, moved: Tensor, theta: Tensor, y: State, reuse: Any
+    stepper: Any, inside: bool, t: Tensor, dt: Tensor, moved: Tensor, theta: Tensor, y: State, reuse: Any
 ) -> list[Tensor]:
     """The differentiable part of an iteration whose ``Moves`` are known: y, reuse and the outputs after it, flat."""
     step = take(stepper, t, dt, y, reuse)
     y_next, reuse_next = settle(step, moved, y, reuse)
-    return [*leaves(y_next), *held(reuse_next), *leaves(emitted(step, theta, dense))]
+    return [*leaves(y_next), *held(reuse_next), *leaves(emitted(step, theta, inside))]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Captured:
         return tuple(i for i, (tensor, source) in pairs if source is None and tensor.requires_grad)
 
 
-def capture(stepper: Any, dense: bool, moves: Sequence[Tensor], y: State, reuse: Any) -> Captured:
+def capture(stepper: Any, inside: bool, moves: Sequence[Tensor], y: State, reuse: Any) -> Captured:
     """Trace ``replay``, or find its trace.
 
     Args:
@@ -77,7 +77,7 @@ def capture(stepper: Any, dense: bool, moves: Sequence[Tensor], y: State, reuse:
     given = [*moves, *leaves(y), *held(reuse)]
     _calls.clear()
     with torch.enable_grad(), explained(stepper):
-        returned = compiled(replay, _catch, "")(stepper, dense, *moves, y, reuse)  # type: ignore[arg-type]
+        returned = compiled(replay, _catch, "")(stepper, inside, *moves, y, reuse)  # type: ignore[arg-type]
     step, inputs = _calls.pop()
     places = {id(tensor): place for place, tensor in enumerate(given)}
     sources = tuple(places.get(id(tensor)) for tensor in inputs)

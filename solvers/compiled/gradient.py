@@ -61,7 +61,7 @@ def _capture(plan: Plan, carry: Carry) -> Captured:
     theta = t[:, None].expand(-1, plan.window).clone(memory_format=torch.contiguous_format)
     moves = t, torch.zeros_like(t), torch.ones_like(t, dtype=torch.bool), theta
     y, reuse = (pytree.tree_map(_leaf, state) for state in (carry.y, carry.reuse))
-    return capture(plan.stepper, plan.dense, moves, y, reuse)
+    return capture(plan.stepper, plan.inside, moves, y, reuse)
 
 
 def _leaf(tensor: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ class Plan:
         ts, sign: output times (batch, time) and direction of time (batch,).
         limit: steps that a sample may attempt, a scalar tensor.
         window: output times that one iteration can serve.
-        dense: outputs inside a step are read off its dense output; otherwise steps land on them.
+        lands: steps land on the output times; otherwise they pass them.
+        inside: outputs may lie inside a step, and are read off its dense output.
     """
 
     stepper: Stepper
@@ -62,7 +63,8 @@ class Plan:
     sign: Tensor
     limit: Tensor
     window: int
-    dense: bool
+    lands: bool
+    inside: bool
 
 
 class Emission(NamedTuple):
@@ -101,7 +103,7 @@ def iterate(plan: Plan, carry: Carry) -> tuple[Carry, Moves, State]:
     t_next = torch.where(lands, target, carry.t + dt)
     emission, waits = _serve(plan, carry, dt, t_next, accept)
     moves = Moves(carry.t, torch.where(accept, dt, torch.zeros_like(dt)), accept & ~waits, emission)
-    values = emitted(step, emission.theta, plan.dense)
+    values = emitted(step, emission.theta, plan.inside)
     return _move(plan, carry, step, control, moves, t_next, waits), moves, values
 
 
@@ -110,16 +112,16 @@ def take(stepper: Any, t: Tensor, dt: Tensor, y: State, reuse: Any) -> Step:
     return stepper(t, dt, y) if reuse is None else stepper(t, dt, y, reuse)
 
 
-def emitted(step: Step, theta: Tensor, dense: bool) -> State:
-    """The states (batch * window, ...) at ``theta`` (batch, window) within a step."""
+def emitted(step: Step, theta: Tensor, inside: bool) -> State:
+    """The states (batch * window, ...) at ``theta`` (batch, window) within a step, or at its end."""
     batch, window = theta.shape
-    if not dense:
+    if not inside:
         return step.y
     if step.dense is None:
         raise ValueError("The stepper declares a dense_order but its Step has dense=None.")
     rows = torch.arange(batch, device=theta.device)[:, None].expand(batch, window).reshape(-1)
-    inside = step.dense(theta.reshape(-1), rows)
-    return where(theta.reshape(-1) == 1, map_state(lambda leaf: leaf[rows], step.y), inside)
+    between = step.dense(theta.reshape(-1), rows)
+    return where(theta.reshape(-1) == 1, map_state(lambda leaf: leaf[rows], step.y), between)
 
 
 def settle(step: Step, moved: Tensor, y: State, reuse: Any) -> tuple[State, Any]:
@@ -130,7 +132,7 @@ def settle(step: Step, moved: Tensor, y: State, reuse: Any) -> tuple[State, Any]
 def _propose(plan: Plan, carry: Carry) -> tuple[Tensor, Tensor, Tensor]:
     """The length of the next step, the time it must not pass, and whether it reaches that."""
     last = plan.ts.shape[1] - 1
-    column = torch.full_like(carry.index, last) if plan.dense else carry.index.clamp(max=last)
+    column = carry.index.clamp(max=last) if plan.lands else torch.full_like(carry.index, last)
     target = plan.ts.gather(1, column[:, None])[:, 0]
     remaining = target - carry.t
     proposed = carry.dt
@@ -167,7 +169,7 @@ def _move(
     t = torch.where(moves.moved, t_next, carry.t)
     y, reuse = settle(step, moves.moved, carry.y, carry.reuse)
     proposed = control.dt
-    if not plan.dense:
+    if plan.lands:
         cut = moves.moved & (moves.dt.abs() < carry.dt.abs()) & (proposed.abs() < carry.dt.abs())
         proposed = torch.where(cut, carry.dt, proposed)
     attempted = running & ~waits

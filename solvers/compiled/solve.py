@@ -67,15 +67,17 @@ def solve_compiled(
 
 def _plan(stepper: Stepper, ts: Tensor, controller: StepSizeController, max_steps: int | None) -> Plan:
     backwards = ts[:, -1] < ts[:, 0]
-    dense = getattr(stepper, "dense_order", None) is not None
+    lands = getattr(stepper, "dense_order", None) is None
+    inside = not lands and ts.shape[1] > 2  # the last time is always the end of a step
     return Plan(
         stepper=stepper,
         controller=controller,
         ts=ts,
         sign=torch.where(backwards, -1.0, 1.0).to(ts.dtype),
         limit=torch.tensor(_NO_LIMIT if max_steps is None else max_steps, device=ts.device),
-        window=min(_WINDOW, max(ts.shape[1] - 1, 1)) if dense else 1,
-        dense=dense,
+        window=min(_WINDOW, ts.shape[1] - 1) if inside else 1,
+        lands=lands,
+        inside=inside,
     )
 
 
