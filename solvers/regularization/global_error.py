@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..arguments import select_rows
 from ..solution import KeptSteps, Solution
 from ..state import State, leaves, map_state
 from ..stepper import Step, Stepper
@@ -110,8 +111,6 @@ def _again(
     place = steps.accepted.nonzero(as_tuple=True)
     t, dt = steps.t[place].detach(), steps.dt[place].detach()
     y = map_state(lambda leaf: leaf[place], steps.y)
-    select = getattr(stepper, "select", None)
-    stepper = stepper if select is None else select(place[0])
-    values = measure(fresh_step(stepper, t, dt, y), y)
+    values = measure(fresh_step(select_rows(stepper, place[0]), t, dt, y), y)
     empty = torch.zeros(steps.t.shape, dtype=values.dtype, device=leaves(y)[0].device)
     return empty.index_put(place, values)

@@ -23,7 +23,7 @@ def local_error(
     *,
     controller: ErrorController | None = None,
     biased: bool = False,
-    kept_length: bool = False,
+    kept_length: bool | None = None,
     detach: bool = True,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, " batch"]:
@@ -34,13 +34,14 @@ def local_error(
     Args:
         stepper: the one that made the solution, or another over the same vector field; it must estimate its error.
         solution: where the state at the random time is found: part of a step, if it was solved with
-            ``keep_steps=True``, else a short solve without gradient from the output before.
+            ``keep_steps=True``; the dense output with ``keep_dense=True``; else a solve from the output before.
         controller: whose tolerances scale the error and choose h; by default the solution's.
         biased: draw the time from the starts of the accepted steps (they must be kept), so that places where steps are
             short are drawn more often, instead of uniformly over the span.
-        kept_length: take the length of the kept step that covered the time, instead of the automatic first length.
-            That one is cautious: near the tolerance that single precision allows, the error of so short a step is
-            rounding alone, and its gradient noise.
+        kept_length: False for the automatic first length, as the paper has it; True for the length of the kept step
+            that covered the time. The automatic one is cautious: near the tightest tolerance that single precision
+            allows, the error of so short a step is rounding alone, and its gradient noise. None takes the kept one
+            only where the stepper has no slope to choose the automatic one from (SDE steppers).
         detach: hold the state at the random time constant, as the paper does; the gradient reaches the parameters
             through the stages of the one step alone. False also lets it through the kept steps or outputs. The time
             and h are constants always.
@@ -66,7 +67,7 @@ def local_stiffness(
     *,
     controller: ErrorController | None = None,
     biased: bool = False,
-    kept_length: bool = False,
+    kept_length: bool | None = None,
     detach: bool = True,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, " batch"]:
@@ -105,15 +106,15 @@ def _draw(
 
 
 def _step_from(
-    stepper: Stepper, point: Point, last: Tensor, controller: ErrorController, kept_length: bool
+    stepper: Stepper, point: Point, last: Tensor, controller: ErrorController, kept_length: bool | None
 ) -> tuple[Tensor, Step]:
     """A step from ``point`` and its length: of the kept step there, or what a solve from ``point`` would try first."""
     span = last - point.t
-    if not kept_length:
+    if kept_length is False or (kept_length is None and hasattr(stepper, "slope")):
         with torch.no_grad():
             dt = controller.start(stepper, point.t, point.y, span, None).dt
     elif point.dt is None:
-        raise ValueError("Expected a solution with its steps for kept_length=True. Solve with keep_steps=True.")
+        raise ValueError("Expected a solution with its steps, for the kept length. Solve with keep_steps=True.")
     else:
         dt = torch.sign(span) * torch.minimum(point.dt.detach().abs(), span.abs())
     return dt, fresh_step(stepper, point.t, dt, point.y)

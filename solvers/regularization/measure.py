@@ -27,7 +27,7 @@ def error_controller(solution: Solution, given: ErrorController | None) -> Error
     Raises:
         ValueError: neither given nor known from the solution, or one without tolerances.
     """
-    controller = getattr(solution, "controller", None) if given is None else given
+    controller = solution.controller if given is None else given
     if not isinstance(controller, ErrorController):
         raise ValueError(
             f"Expected a controller with tolerances, got {type(controller).__name__}. Solve with PIDController(rtol, "

@@ -50,9 +50,11 @@ def accepted_point(steps: KeptSteps | None, generator: torch.Generator | None) -
 
 
 def point_at(stepper: Stepper, solution: Solution, t: Tensor, controller: ErrorController) -> Point:
-    """The state at t: a part of the kept step that covers t, else solved for from the output before t."""
+    """The state at t: by part of the kept step that covers t, by dense output, or by a solve from the output before."""
     if solution.steps is not None:
         return _within_step(stepper, solution.steps, t)
+    if solution.dense is not None:
+        return Point(t, map_state(lambda leaf: leaf[:, 0], solution.dense(t[:, None])))
     forward = torch.sign(solution.ts[:, -1] - solution.ts[:, 0])[:, None]
     index = (((t[:, None] - solution.ts) * forward) > 0).sum(dim=1) - 1
     rows = torch.arange(len(t), device=t.device)

@@ -50,12 +50,17 @@ def time_derivative(vector_field: Field, order: int) -> Field:
     if order == 1:
         return vector_field
     lower = time_derivative(vector_field, order - 1)
-    return lambda t, y: torch.func.jvp(lower, (t, y), (torch.ones_like(t), vector_field(t, y)))[1]
+    return lambda t, y: _along(lower, t, y, vector_field(t, y))
 
 
 def _slope_and_derivative(vector_field: Field, order: int, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     slope = vector_field(t, y)
     if order == 1:
         return slope, slope
-    lower = time_derivative(vector_field, order - 1)
-    return slope, torch.func.jvp(lower, (t, y), (torch.ones_like(t), slope))[1]
+    return slope, _along(time_derivative(vector_field, order - 1), t, y, slope)
+
+
+def _along(function: Field, t: Tensor, y: Tensor, slope: Tensor) -> Tensor:
+    """The derivative of ``function`` in the direction in which (t, y) moves."""
+    # Forward differentiation refuses expanded tensors, such as a clock that all samples share.
+    return torch.func.jvp(function, (t.contiguous(), y.contiguous()), (torch.ones_like(t), slope))[1]
