@@ -164,28 +164,25 @@ class PIDController:
 
     @torch.no_grad()
     def _first_length(self, stepper: Any, order: int, t: Tensor, y: State, span: Tensor, reuse: Any) -> Tensor:
-        """Hairer, Norsett, Wanner II.4: over this length an explicit Euler step changes its slope by the tolerance."""
+        """Hairer, Norsett, Wanner, section II.4, with its last formula made dimensionally consistent.
+
+        Theirs, (0.01 / max(d1, d2))^(1 / order), compares a slope with a curvature: on y' = -k y it is right for k = 1
+        only, and the step is rejected or wasted for others. Here the curvature gives the solution's own time scale T,
+        and the local error over h is taken for d2 T^2 (h / T)^order.
+        """
+        scale = map_state(lambda u: self.atol + self.rtol * u.abs(), y)
         slope = stepper.slope(t, y, reuse)
-        scaled = map_state(lambda f, u: f / (self.atol + self.rtol * u.abs()), slope, y)
-        d0 = self.norm(map_state(lambda u: u / (self.atol + self.rtol * u.abs()), y)).to(t.dtype)
-        d1 = self.norm(scaled).to(t.dtype)
+        d0 = self.norm(map_state(torch.div, y, scale)).to(t.dtype)
+        d1 = self.norm(map_state(torch.div, slope, scale)).to(t.dtype)
         small = (d0 < 1e-5) | (d1 < 1e-5)
         h0 = torch.where(small, torch.full_like(t, 1e-6), 0.01 * d0 / d1.clamp(min=1e-5))
         h0 = torch.minimum(h0, span.abs())
         signed = h0 * torch.sign(span)
         ahead = map_state(lambda u, f: u + broadcast(signed, u) * f, y, slope)
-        change = map_state(
-            lambda f1, f, u: (f1 - f) / (self.atol + self.rtol * u.abs()),
-            stepper.slope(t + signed, ahead, None),
-            slope,
-            y,
-        )
+        change = map_state(lambda new, f, s: (new - f) / s, stepper.slope(t + signed, ahead, None), slope, scale)
         d2 = self.norm(change).to(t.dtype) / h0.clamp(min=torch.finfo(t.dtype).tiny)
-        largest = torch.maximum(d1, d2)
-        h1 = torch.where(
-            largest <= 1e-15,
-            torch.maximum(torch.full_like(t, 1e-6), h0 * 1e-3),
-            (0.01 / largest.clamp(min=1e-15)) ** (1 / order),
-        )
+        d2 = torch.maximum(d2, 1e-10 * (d0 + d1) + 1e-15)
+        own = torch.maximum(d1 / d2, torch.sqrt(d0 / d2))
+        h1 = own * (0.5 / (d2 * own.square())) ** (1 / order)
         finite = torch.isfinite(h1) & torch.isfinite(d0)
         return torch.where(finite, torch.minimum(100 * h0, h1), torch.full_like(t, 1e-6))

@@ -1,0 +1,153 @@
+"""The solvers that are compared, all called as ``build(problem) -> Candidate``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ode_problems import Problem
+from torch import Tensor
+
+from sciml.solvers import PIDController, RungeKutta, solve
+from sciml.solvers.tableaus import DOPRI5, TSIT5, VERN7
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that solves a problem.
+
+    Attributes:
+        name: as the table shows it.
+        forward: returns the states (batch, time, dimension).
+        train: forward and backward of the mean square of the end states; returns the gradient of the parameters, flat.
+    """
+
+    name: str
+    forward: Callable[[], Tensor]
+    train: Callable[[], Tensor] | None = None
+
+
+def ours(problem: Problem, tableau: Any = TSIT5, compiled: bool = False) -> Candidate:
+    stepper = RungeKutta(problem.field, tableau)
+    controller = PIDController(problem.rtol, problem.atol)
+
+    def states() -> Tensor:
+        return solve(stepper, problem.y0, problem.ts, controller, compiled=compiled).ys
+
+    kind = "compiled" if compiled else "eager"
+    return Candidate(f"sciml {tableau.name} {kind}", torch.no_grad()(states), _training(problem, states))
+
+
+def torchdiffeq(problem: Problem, adjoint: bool = False) -> Candidate:
+    from torchdiffeq import odeint, odeint_adjoint
+
+    integrate = odeint_adjoint if adjoint else odeint
+
+    def states() -> Tensor:
+        ys = integrate(problem.field, problem.y0, problem.ts, rtol=problem.rtol, atol=problem.atol, method="dopri5")
+        return ys.transpose(0, 1)
+
+    name = "torchdiffeq dopri5" + (" adjoint" if adjoint else "")
+    return Candidate(name, torch.no_grad()(states), _training(problem, states))
+
+
+def torchode(problem: Problem, compiled: bool = False) -> Candidate:
+    import torchode as to
+
+    term = to.ODETerm(problem.field)
+    controller = to.IntegralController(atol=problem.atol, rtol=problem.rtol, term=term)
+    solver = to.AutoDiffAdjoint(to.Tsit5(term=term), controller, backprop_through_step_size_control=False)
+    run = torch.compile(solver.solve) if compiled else solver.solve
+    times = problem.ts.to(problem.y0.dtype).expand(len(problem.y0), -1).contiguous()
+
+    def states() -> Tensor:
+        return run(to.InitialValueProblem(y0=problem.y0, t_eval=times)).ys
+
+    name = "torchode Tsit5" + (" compiled" if compiled else "")
+    return Candidate(name, torch.no_grad()(states), _training(problem, states))
+
+
+def diffrax(problem: Problem, per_sample: bool, solver: str = "Tsit5") -> Candidate:
+    import diffrax as dx
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    y0, ts = jnp.asarray(problem.y0.numpy()), jnp.asarray(problem.ts.numpy())
+    controller = dx.PIDController(rtol=problem.rtol, atol=problem.atol)
+
+    def one(start: Any, args: Any) -> Any:
+        field = problem.jax_field if per_sample else _rowwise(problem.jax_field, jax)
+        return dx.diffeqsolve(
+            dx.ODETerm(lambda t, y, a: field(jnp, t, y, a)),
+            getattr(dx, solver)(),
+            ts[0],
+            ts[-1],
+            None,
+            start,
+            args,
+            stepsize_controller=controller,
+            saveat=dx.SaveAt(ts=ts),
+            max_steps=16384,
+        ).ys
+
+    weights = None
+    if problem.module is not None:
+        weights = tuple(jnp.asarray(p.detach().numpy()) for p in problem.module.parameters())
+    whole = jax.vmap(one, in_axes=(0, None)) if per_sample else lambda start, args: jnp.swapaxes(one(start, args), 0, 1)
+    forward = jax.jit(whole)
+    gradient = jax.jit(jax.grad(lambda args: jnp.mean(whole(y0, args)[:, -1] ** 2)))
+
+    def states() -> Tensor:
+        return torch.tensor(jax.device_get(forward(y0, weights)))
+
+    def train() -> Tensor:
+        return torch.cat([torch.tensor(jax.device_get(part)).flatten() for part in gradient(weights)])
+
+    kind = "per sample" if per_sample else "joint"
+    return Candidate(f"diffrax {solver} jit, {kind}", states, None if weights is None else train)
+
+
+def _rowwise(field: Callable[..., Any], jax: Any) -> Callable[..., Any]:
+    """A field of one sample as one of the batch, for a joint solve."""
+    return lambda np, t, y, args: jax.vmap(lambda row: field(np, t, row, args))(y)
+
+
+def _training(problem: Problem, states: Callable[[], Tensor]) -> Callable[[], Tensor] | None:
+    module = problem.module
+    if module is None:
+        return None
+
+    def train() -> Tensor:
+        gradients = torch.autograd.grad(states()[:, -1].square().mean(), list(module.parameters()))
+        return torch.cat([part.flatten() for part in gradients])
+
+    return train
+
+
+def builders(problem: Problem) -> dict[str, Callable[[], Candidate]]:
+    """Everything that can solve the problem, by name."""
+    found: dict[str, Callable[[], Candidate]] = {
+        "ours": lambda: ours(problem),
+        "ours dopri5": lambda: ours(problem, DOPRI5),
+        "ours vern7": lambda: ours(problem, VERN7),
+        "ours compiled": lambda: ours(problem, compiled=True),
+        "torchdiffeq": lambda: torchdiffeq(problem),
+        "torchode": lambda: torchode(problem),
+        "torchode compiled": lambda: torchode(problem, compiled=True),
+        "diffrax joint": lambda: diffrax(problem, per_sample=False),
+        "diffrax per sample": lambda: diffrax(problem, per_sample=True),
+    }
+    if problem.module is not None:
+        found["torchdiffeq adjoint"] = lambda: torchdiffeq(problem, adjoint=True)
+    return found
+
+
+def relative(found: Tensor, exact: Tensor) -> float:
+    """Largest error over the largest value."""
+    if found.shape != exact.shape:
+        return math.nan
+    return float((found.double() - exact.double()).abs().max() / exact.double().abs().max())

@@ -1,0 +1,177 @@
+"""Adaptive ODE solvers on batched, neural and chaotic problems, beside torchdiffeq, torchode and diffrax in one run.
+
+    OMP_NUM_THREADS=1 python benchmarks/ode_solvers.py [--only lorenz] [--repeats 5]
+
+All candidates of a problem solve it from the same states at the same tolerances, interleaved, on the same cores. The
+error is the largest one over all outputs against a solution at a tolerance of 1e-12; of a training step it is that of
+the parameters' gradient. The first call, which compiles, is reported beside. Writes results/ode_solvers.{json,md,png}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from ode_peers import Candidate, builders, relative
+from ode_problems import Problem, lorenz, lotka_volterra, neural, van_der_pol
+from torch import Tensor
+
+from sciml.solvers import PIDController, RungeKutta, solve
+from sciml.solvers.tableaus import VERN7
+
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "vdp": van_der_pol,
+    "neural": neural,
+    "lorenz": lorenz,
+    "lotka": lotka_volterra,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    task: str
+    candidate: str
+    best_ms: float | None = None
+    median_ms: float | None = None
+    error: float | None = None
+    first_s: float | None = None
+    note: str = ""
+
+
+def main() -> None:
+    args = _arguments()
+    torch.set_num_threads(args.threads)
+    if hasattr(os, "sched_setaffinity"):  # before XLA sizes its thread pool by them
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+    rows: list[Row] = []
+    for name in args.only or PROBLEMS:
+        problem = PROBLEMS[name]()
+        rows += run_task(problem, problem.name, lambda c: c.forward, args, _reference(problem))
+        if problem.module is not None:
+            task = f"{problem.name}, training step"
+            rows += run_task(problem, task, lambda c: c.train, args, _reference_gradient(problem))
+    write(rows, args)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=list(PROBLEMS), help="problems, all by default")
+    parser.add_argument("--without", nargs="*", default=[], help="candidates to leave out, such as 'torchode compiled'")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return parser.parse_args()
+
+
+def run_task(
+    problem: Problem,
+    task: str,
+    choose: Callable[[Candidate], Callable[[], Tensor] | None],
+    args: argparse.Namespace,
+    reference: Tensor,
+) -> list[Row]:
+    """All candidates on one task: a first call each, then the repetitions, one candidate after the other."""
+    ready: list[tuple[Row, Callable[[], Tensor]]] = []
+    rows: list[Row] = []
+    for name, build in builders(problem).items():
+        if name in args.without:
+            continue
+        row = Row(task, name)
+        try:
+            candidate = build()
+            run = choose(candidate)
+            if run is None:
+                continue
+            begin = time.perf_counter()
+            result = run()
+            row = replace(row, candidate=candidate.name, first_s=time.perf_counter() - begin)
+        except Exception as reason:  # a peer that fails is a row that says so
+            rows.append(replace(row, note=f"{type(reason).__name__}: {str(reason).splitlines()[0][:100]}"))
+            continue
+        ready.append((replace(row, error=_error(result, reference, problem)), run))
+        print(f"{task}: {candidate.name} ready after {row.first_s:.1f} s", flush=True)
+    times: list[list[float]] = [[] for _ in ready]
+    for _ in range(args.repeats):
+        for (_, run), found in zip(ready, times):
+            begin = time.perf_counter()
+            run()
+            found.append((time.perf_counter() - begin) * 1e3)
+    return rows + [
+        replace(row, best_ms=min(found), median_ms=statistics.median(found)) for (row, _), found in zip(ready, times)
+    ]
+
+
+def _error(result: Tensor, reference: Tensor, problem: Problem) -> float:
+    if result.dim() == 3:
+        kept = problem.ts <= problem.checked
+        return relative(result[:, kept], reference[:, kept])
+    return float((result.double() - reference).norm() / reference.norm())
+
+
+def _reference(problem: Problem) -> Tensor:
+    field = problem.field if problem.module is None else _double(problem)
+    controller = PIDController(1e-12, 1e-12)
+    with torch.no_grad():
+        return solve(RungeKutta(field, VERN7), problem.y0.double(), problem.ts.double(), controller).ys
+
+
+def _reference_gradient(problem: Problem) -> Tensor:
+    module = _double(problem)
+    controller = PIDController(1e-11, 1e-11)
+    ys = solve(RungeKutta(module, VERN7), problem.y0.double(), problem.ts.double(), controller).ys
+    gradients = torch.autograd.grad(ys[:, -1].square().mean(), list(module.parameters()))
+    return torch.cat([part.flatten() for part in gradients])
+
+
+def _double(problem: Problem) -> torch.nn.Module:
+    assert problem.module is not None
+    copy = type(problem.module)()
+    copy.load_state_dict(problem.module.state_dict())
+    return copy.double()
+
+
+def write(rows: list[Row], args: argparse.Namespace) -> None:
+    """The rows as JSON and as a table for each task, with each candidate's ratio to torchdiffeq."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": args.threads,
+        "torch": torch.__version__,
+        "repeats": args.repeats,
+    }
+    text = json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
+    (args.out / "ode_solvers.json").write_text(text + "\n")
+    lines = ["# Adaptive ODE solvers", "", f"`python benchmarks/ode_solvers.py`, {machine}.", ""]
+    for task in dict.fromkeys(row.task for row in rows):
+        lines += table([row for row in rows if row.task == task])
+    (args.out / "ode_solvers.md").write_text("\n".join(lines))
+    print("\n".join(lines))
+
+
+def table(rows: list[Row]) -> list[str]:
+    """A task's lines of Markdown."""
+    base = next((row.best_ms for row in rows if row.candidate == "torchdiffeq dopri5"), None)
+    lines = [f"## {rows[0].task}", "", "| | best ms | median ms | torchdiffeq / this | error | first call s |"]
+    lines.append("|---|---|---|---|---|---|")
+    for row in sorted(rows, key=lambda row: row.best_ms or float("inf")):
+        if row.best_ms is None:
+            lines.append(f"| {row.candidate} | | | | | {row.note} |")
+            continue
+        ratio = "" if base is None else f"{base / row.best_ms:.2f}"
+        cells = f"{row.best_ms:.1f} | {row.median_ms:.1f} | {ratio} | {row.error:.1e} | {row.first_s:.1f}"
+        lines.append(f"| {row.candidate} | {cells} |")
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    main()
