@@ -17,7 +17,7 @@ from .protocol import Run, TakenStep
 from .replay import Point, Recorded
 
 
-class Reversible:
+class ReversibleAdjoint:
     """Steps back from the end states, undoing each step, and differentiates each step at the state so found.
 
     For steppers with ``reverse(t, dt, y_next, reuse_next) -> (y, reuse)``, such as the asynchronous leapfrog and
@@ -46,7 +46,7 @@ class Reversible:
 class _Undone:
     """The history of a solve that holds its end point alone."""
 
-    name = "Reversible"
+    name = "ReversibleAdjoint"
 
     def __init__(self) -> None:
         self.records: list[Recorded] = []
