@@ -12,6 +12,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .arguments import BoundField
 from .flat import Layout, RowField
 from .implicit_runge_kutta import ImplicitRungeKutta
 from .implicit_tableau import AdditiveTableau
@@ -54,9 +55,20 @@ class IMEX(nn.Module):
         """The sum of both fields."""
         return map_state(lambda a, b: a + b, self.explicit_field(t, y, *args), self.implicit_field(t, y, *args))
 
-    def over(self, vector_field: VectorField) -> ImplicitRungeKutta:
-        """The tableau's implicit method over another field, which is not split."""
+    def over(self, vector_field: VectorField) -> IMEX | ImplicitRungeKutta:
+        """The same method with arguments bound to both fields; over another field, which is not split, the implicit one."""
+        if isinstance(vector_field, BoundField) and vector_field.field == self.vector_field:
+            explicit, implicit = (BoundField(field, vector_field.args) for field in self._fields())
+            return IMEX(explicit, implicit, self.tableau, solver=self.solver)
         return ImplicitRungeKutta(vector_field, self.tableau.implicit, solver=self.solver)
+
+    def select(self, rows: Tensor) -> IMEX:
+        """The stepper for these samples alone."""
+        explicit, implicit = (field.select(rows) if hasattr(field, "select") else field for field in self._fields())
+        return IMEX(explicit, implicit, self.tableau, solver=self.solver)
+
+    def _fields(self) -> tuple[VectorField, VectorField]:
+        return self.explicit_field, self.implicit_field
 
     def within(self, rtol: float, atol: float | Tensor) -> IMEX:
         """The same method with its iterations stopped by the tolerances of the solve."""

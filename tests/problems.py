@@ -10,8 +10,17 @@ from torch import Tensor
 
 from sciml.solvers import RungeKutta, StepDoubling, Stepper
 from sciml.solvers.adams import Adams
+from sciml.solvers.collocation import Collocation
 from sciml.solvers.extrapolation import extrapolated_midpoint
+from sciml.solvers.imex import IMEX
+from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
+from sciml.solvers.implicit_tableau import AdditiveTableau, CollocationTableau, ImplicitTableau
+from sciml.solvers.krylov import GMRES
+from sciml.solvers.newton import Newton
 from sciml.solvers.reversible import AsynchronousLeapfrog, Reversible, ReversibleHeun
+from sciml.solvers.rosenbrock import Rosenbrock
+from sciml.solvers.rosenbrock_tableau import RosenbrockTableau
+from sciml.solvers.state import map_state
 from sciml.solvers.tableau import ButcherTableau
 from sciml.solvers.tableaus import (
     BOSH3,
@@ -28,7 +37,25 @@ from sciml.solvers.tableaus import (
     SSPRK3,
     TSIT5,
     VERN7,
+    VERN9,
 )
+from sciml.solvers.tableaus_implicit.gauss import GAUSS4, GAUSS6
+from sciml.solvers.tableaus_implicit.implicit_euler import IMPLICIT_EULER
+from sciml.solvers.tableaus_implicit.implicit_midpoint import IMPLICIT_MIDPOINT
+from sciml.solvers.tableaus_implicit.kencarp3 import KENCARP3
+from sciml.solvers.tableaus_implicit.kencarp4 import KENCARP4
+from sciml.solvers.tableaus_implicit.kencarp5 import KENCARP5
+from sciml.solvers.tableaus_implicit.kvaerno3 import KVAERNO3
+from sciml.solvers.tableaus_implicit.kvaerno4 import KVAERNO4
+from sciml.solvers.tableaus_implicit.kvaerno5 import KVAERNO5
+from sciml.solvers.tableaus_implicit.radau import RADAU_IIA3, RADAU_IIA5
+from sciml.solvers.tableaus_implicit.rodas4 import RODAS4
+from sciml.solvers.tableaus_implicit.rodas5p import RODAS5P
+from sciml.solvers.tableaus_implicit.ros3p import ROS3P
+from sciml.solvers.tableaus_implicit.rosenbrock23 import ROSENBROCK23
+from sciml.solvers.tableaus_implicit.sdirk2 import SDIRK2
+from sciml.solvers.tableaus_implicit.trapezoid import TRAPEZOID
+from sciml.solvers.tableaus_implicit.trbdf2 import TRBDF2
 
 VectorField = Callable[[Tensor, Tensor], Tensor]
 
@@ -110,6 +137,41 @@ def _explicit(tableau: ButcherTableau) -> Case:
     return Case(tableau.name, lambda field: RungeKutta(field, tableau), optimism=optimism)
 
 
+def _implicit(tableau: ImplicitTableau) -> Case:
+    return Case(tableau.name, lambda field: ImplicitRungeKutta(field, tableau))
+
+
+def _collocation(tableau: CollocationTableau) -> Case:
+    return Case(tableau.name, lambda field: Collocation(field, tableau))
+
+
+def _rosenbrock(tableau: RosenbrockTableau) -> Case:
+    return Case(tableau.name, lambda field: Rosenbrock(field, tableau))
+
+
+def _imex(tableau: AdditiveTableau) -> Case:
+    """A third of the field is stepped explicitly."""
+
+    def build(field: VectorField) -> Stepper:
+        def part(share: float) -> VectorField:
+            return lambda t, y: map_state(lambda slope: share * slope, field(t, y))
+
+        return IMEX(part(1 / 3), part(2 / 3), tableau)
+
+    return Case(f"IMEX {tableau.implicit.name}", build)
+
+
+IMPLICIT = (
+    IMPLICIT_EULER,
+    IMPLICIT_MIDPOINT,
+    TRAPEZOID,
+    SDIRK2,
+    TRBDF2,
+    KVAERNO3,
+    KVAERNO4,
+    KVAERNO5,
+    KENCARP4.implicit,
+)
 EXPLICIT = (
     RK4,
     RK38,
@@ -124,6 +186,7 @@ EXPLICIT = (
     TSIT5,
     DOPRI5,
     VERN7,
+    VERN9,
     DOPRI8,
 )
 STEPPERS = (
@@ -138,6 +201,11 @@ STEPPERS = (
     Case("Reversible(Tsit5)", lambda field: Reversible(RungeKutta(field, TSIT5))),
     Case("StepDoubling(RK4)", lambda field: StepDoubling(RungeKutta(field, RK4))),
     Case("StepDoubling(SSPRK3)", lambda field: StepDoubling(RungeKutta(field, SSPRK3))),
+    *(_implicit(tableau) for tableau in IMPLICIT),
+    *(_collocation(tableau) for tableau in (RADAU_IIA3, RADAU_IIA5, GAUSS4, GAUSS6)),
+    *(_rosenbrock(tableau) for tableau in (ROSENBROCK23, ROS3P, RODAS4, RODAS5P)),
+    *(_imex(tableau) for tableau in (KENCARP3, KENCARP4, KENCARP5)),
+    Case("TRBDF2 by GMRES", lambda field: ImplicitRungeKutta(field, TRBDF2, solver=Newton(GMRES()))),
 )
 ADAPTIVE = tuple(case for case in STEPPERS if getattr(case.build(lambda t, y: y), "error_order", None) is not None)
 DENSE = tuple(case for case in STEPPERS if getattr(case.build(lambda t, y: y), "dense_order", None) is not None)
