@@ -11,8 +11,9 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .arguments import BoundField
 from .brownian import BrownianPath
-from .sde import SDE, Calculus, Noise, product
+from .sde import SDE, Calculus, Noise, as_sde, product
 from .sde_stepper import check_validity
 from .state import broadcast, real_dtype
 from .stepper import Step
@@ -54,9 +55,9 @@ class ReversibleHeunSDE(nn.Module):
         self.error_order = 1.0
         self.vector_field, self.path = sde, path
 
-    def over(self, vector_field: SDE) -> ReversibleHeunSDE:
+    def over(self, vector_field: SDE | BoundField) -> ReversibleHeunSDE:
         """The same scheme and path for another SDE."""
-        return ReversibleHeunSDE(vector_field, self.path)
+        return ReversibleHeunSDE(as_sde(vector_field), self.path)
 
     def select(self, rows: Tensor) -> ReversibleHeunSDE:
         """The stepper of these samples alone."""

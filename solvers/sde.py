@@ -104,6 +104,11 @@ class _Corrected(nn.Module):
         return _Corrected(self.sde.select(rows), self.factor)
 
 
+def as_sde(field: SDE | BoundField) -> SDE:
+    """The SDE that ``field`` is, or binds arguments to."""
+    return field.field.bind(field.args) if isinstance(field, BoundField) else field
+
+
 def product(
     g: Float[Tensor, "batch *rest"], w: Float[Tensor, "batch *channels"], y: Float[Tensor, "batch *state"]
 ) -> Float[Tensor, "batch *state"]:

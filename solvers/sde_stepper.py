@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .arguments import BoundField
 from .brownian import BrownianIncrement, BrownianPath
-from .sde import SDE, Calculus, Noise
+from .sde import SDE, Calculus, Noise, as_sde
 from .state import real_dtype
 from .stepper import Step
 
@@ -73,9 +74,9 @@ class SDEStepper(nn.Module):
         self.error_order = scheme.error_order
         self.vector_field, self.path, self.scheme = sde, path, scheme
 
-    def over(self, vector_field: SDE) -> SDEStepper:
+    def over(self, vector_field: SDE | BoundField) -> SDEStepper:
         """The same scheme and path for another SDE."""
-        return SDEStepper(vector_field, self.path, self.scheme)
+        return SDEStepper(as_sde(vector_field), self.path, self.scheme)
 
     def select(self, rows: Tensor) -> SDEStepper:
         """The stepper of these samples alone."""
