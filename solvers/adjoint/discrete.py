@@ -77,16 +77,12 @@ def replayed(
 def _forward(
     history: History, run: Run, stepper: Stepper, y0: State, ts: Tensor, controller: StepSizeController
 ) -> Solution:
-    """The solution without gradients; where ts has any, those of the clock are kept."""
-    y0 = pytree.tree_map(torch.detach, y0)
-    if not ts.requires_grad:
-        with torch.no_grad():
-            return run(stepper, y0, ts, controller, observe=history.observe)
+    """The solution without gradients, but for those of the clock where ts has any."""
 
     def observe(taken: TakenStep) -> None:
         history.observe(replace(taken, stepper=taken.stepper.stepper))  # type: ignore[attr-defined]
 
-    return run(Silent(stepper), y0, ts, controller, observe=observe)
+    return run(Silent(stepper), pytree.tree_map(torch.detach, y0), ts, controller, observe=observe)
 
 
 def _with(solution: Solution, values: tuple[Tensor, ...]) -> Solution:

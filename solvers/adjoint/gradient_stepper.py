@@ -158,5 +158,8 @@ def field_of(stepper: Stepper, name: str) -> VectorField:
 
 
 def select_field(field: VectorField, rows: Tensor) -> VectorField:
-    """The field of these samples: itself, unless it holds tensors that are per sample."""
-    return field.select(rows) if hasattr(field, "select") else field
+    """The field of these samples: itself, unless it holds tensors that are per sample. Their gradients are kept."""
+    if not hasattr(field, "select"):
+        return field
+    with torch.enable_grad():
+        return field.select(rows)

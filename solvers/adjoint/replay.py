@@ -93,8 +93,10 @@ class Recorded:
         kept = None if reuse is None else where(self.accept, step.reuse, reuse)
         return step, Point(self.members, where(self.accept, step.y, before.y), kept)
 
-    def emitted(self, step: Step, theta: Tensor) -> State:
-        """The outputs in this step."""
+    def emitted(self, step: Step, theta: Tensor) -> State | None:
+        """The outputs in this step, None without any."""
+        if not len(self.rows):
+            return None
         at_end = theta == 1
         ends = select(step.y, self.rows)
         if step.dense is None or bool(at_end.all()):
@@ -167,6 +169,8 @@ class Sweep:
         return _rows(self.reuse, after.members)
 
     def _of_outputs(self, recorded: Recorded) -> list[Tensor]:
+        if not len(recorded.rows):
+            return []
         samples = recorded.members[recorded.rows]
         return [leaf[samples, recorded.times] for leaf in self._outputs]
 

@@ -1,4 +1,4 @@
-"""A stepper whose states carry no gradients while the loop's clock does."""
+"""A stepper whose states carry no gradients, while the loop's clock and per-sample arguments may."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Silent:
         return torch.no_grad()(found) if name in ("start", "slope") else found
 
     def select(self, rows: Tensor) -> Silent:
-        """The silent stepper for these samples."""
-        return Silent(select_rows(self.stepper, rows))
+        """The silent stepper for these samples; what it selects of tensors with gradients keeps them."""
+        with torch.enable_grad():
+            return Silent(select_rows(self.stepper, rows))
 
     @torch.no_grad()
     def __call__(self, t: Tensor, dt: Tensor, y: State, *reuse: Any) -> Step:

@@ -71,8 +71,8 @@ def steady_state(
     dy/dp = -(df/dy)^-1 df/dp: memory and gradient know nothing of the way. Second derivatives are not supported.
 
     Source: C. T. Kelley, D. E. Keyes, "Convergence analysis of pseudo-transient continuation", SIAM J. Numer. Anal. 35
-    (1998), for the two phases; S. Bai, Z. Kolter, V. Koltun, "Deep equilibrium models", NeurIPS 2019, theorem 1, for the
-    gradient.
+    (1998), for the two phases; S. Bai, Z. Kolter, V. Koltun, "Deep equilibrium models", NeurIPS 2019, theorem 1, for
+    the gradient.
 
     Args:
         stepper: with a vector field ``(t, y, *args) -> dy/dt``, such as ``RungeKutta(field, TSIT5)``.
@@ -136,9 +136,7 @@ def _found(
     return SteadyState(field.layout.restore(root), residual, t, residual <= tolerance * (1 + 1e-3))
 
 
-def _refined(
-    field: RowField, t: Tensor, x: Tensor, linear: LinearSolver, shift: Tensor
-) -> tuple[Tensor, Factor]:
+def _refined(field: RowField, t: Tensor, x: Tensor, linear: LinearSolver, shift: Tensor) -> tuple[Tensor, Factor]:
     """Linearised implicit Euler steps of length ``shift``, taken where they reduce the slope; the last matrix."""
     slope = field(t, x)
     for _ in range(_REFINEMENTS):
