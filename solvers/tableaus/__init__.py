@@ -14,6 +14,7 @@ from .rk38 import RK38
 from .ssprk3 import SSPRK3
 from .tsit5 import TSIT5
 from .vern7 import VERN7
+from .vern9 import VERN9
 
 __all__ = [
     "BOSH3",
@@ -30,4 +31,5 @@ __all__ = [
     "SSPRK3",
     "TSIT5",
     "VERN7",
+    "VERN9",
 ]
