@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import local
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..state import State, leaves
 from .iteration import emitted, settle, take
-from .program import compiled, explained, held
+from .program import compiled, explained
 
 
 def replay(
@@ -25,7 +26,7 @@ def replay(
     """The differentiable part of an iteration whose ``Moves`` are known: y, reuse and the outputs after it, flat."""
     step = take(stepper, t, dt, y, reuse)
     y_next, reuse_next = settle(step, moved, y, reuse)
-    return [*leaves(y_next), *held(reuse_next), *leaves(emitted(step, theta, inside))]
+    return [*leaves(y_next), *leaves(reuse_next), *leaves(emitted(step, theta, inside))]
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,16 @@ def capture(stepper: Any, inside: bool, moves: Sequence[Tensor], y: State, reuse
     Raises:
         ValueError: the stepper or its vector field cannot be traced.
     """
-    given = [*moves, *leaves(y), *held(reuse)]
-    _calls.clear()
+    given = [*moves, *leaves(y), *leaves(reuse)]
     with torch.enable_grad(), explained(stepper):
         returned = compiled(replay, _catch, "")(stepper, inside, *moves, y, reuse)  # type: ignore[arg-type]
-    step, inputs = _calls.pop()
+    step, inputs = _noted.call
     places = {id(tensor): place for place, tensor in enumerate(given)}
     sources = tuple(places.get(id(tensor)) for tensor in inputs)
     return Captured(step, inputs, sources, tuple(place.index for place in returned))
 
 
-_calls: list[tuple[StepGraph, tuple[Tensor, ...]]] = []
+_noted = local()
 
 
 def _catch(graph: fx.GraphModule, _: Sequence[Tensor]) -> Callable[..., Any]:
@@ -93,7 +93,7 @@ def _catch(graph: fx.GraphModule, _: Sequence[Tensor]) -> Callable[..., Any]:
     (results,) = next(node for node in graph.graph.nodes if node.op == "output").args
 
     def note(*inputs: Tensor) -> tuple[Place, ...]:
-        _calls.append((step, inputs))
+        _noted.call = step, inputs
         return tuple(Place(index) for index in range(len(results)))
 
     return note

@@ -7,7 +7,7 @@ holds the state at the start of each step, not the insides of the steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,37 +18,58 @@ from torch.utils import _pytree as pytree
 from ..state import State, leaves
 from .capture import Captured, capture, gradient_graph
 from .iteration import RUNNING, Carry, Plan
-from .program import Records, _while_loop, compiled, held, run_march
+from .program import Records, compile_program, run_march, while_loop
 
 _CHUNK_BYTES = 32 * 2**20  # of records between two looks at whether a solve has finished
 _CHUNK_ROWS = 8, 256
+_MOVES = 4  # t, dt, moved and theta come before the states among what a step is replayed from
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What the gradient of a solve needs of it.
+
+    Attributes:
+        captured: the step.
+        chunks: records of its iterations, and how many of each were used.
+        states, carried: tensors in a state, and in a state with what the stepper reuses.
+        backend: of ``torch.compile``.
+    """
+
+    captured: Captured
+    chunks: tuple[tuple[Records, int], ...]
+    states: int
+    carried: int
+    backend: str
 
 
 @dataclass
 class Recording:
-    """A solve that is about to be run, and what its gradient needs of it."""
+    """A solve to run with records; afterwards ``carry`` and ``outputs`` are its results."""
 
     plan: Plan
     carry: Carry
     outputs: State
-    backend: str
     captured: Captured
-    chunks: list[tuple[Records, int]] = field(default_factory=list)
+    backend: str
 
-    def run(self) -> None:
+    def run(self) -> Tape:
         """Iterate to the end, a chunk of records at a time."""
-        rows = _chunk_rows(self.carry)
+        rows, chunks = _chunk_rows(self.carry), []
+        states = len(leaves(self.carry.y))
         while bool((self.carry.status == RUNNING).any()):
             records = Records.empty(self.plan, self.carry, rows)
             self.carry, count = run_march(self.plan, self.carry, self.outputs, records, self.backend)
-            self.chunks.append((records, count))
+            chunks.append((records, count))
+        carried = states + len(leaves(self.carry.reuse))
+        return Tape(self.captured, tuple(chunks), states, carried, self.backend)
 
 
 def march_recorded(plan: Plan, carry: Carry, outputs: State, backend: str) -> tuple[Carry, State]:
     """Iterate to the end; the last carry, and the outputs as functions of ``carry`` and all that the stepper holds."""
-    recording = Recording(plan, carry, outputs, backend, _capture(plan, carry))
-    captured = recording.captured
-    arguments = [*leaves(carry.y), *held(carry.reuse), *(captured.inputs[i] for i in captured.wanted)]
+    captured = _capture(plan, carry)
+    recording = Recording(plan, carry, outputs, captured, backend)
+    arguments = [*leaves(carry.y), *leaves(carry.reuse), *(captured.inputs[i] for i in captured.wanted)]
     results = _Recorded.apply(recording, *arguments)
     ys, y_end = results[: len(leaves(outputs))], results[len(leaves(outputs)) :]
     spec = pytree.tree_structure(carry.y)
@@ -72,82 +93,83 @@ def _leaf(tensor: Tensor) -> Tensor:
 class _Recorded(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, recording: Recording, *tensors: Tensor) -> tuple[Tensor, ...]:
-        recording.run()
-        ctx.recording = recording
+        ctx.tape = recording.run()  # and not the recording, whose results would then hold themselves
         ctx.save_for_backward(*tensors)
         return *leaves(recording.outputs), *leaves(recording.carry.y)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *unwind(ctx.recording, ctx.saved_tensors, gradients)
+        return None, *unwind(ctx.tape, ctx.saved_tensors, gradients)
 
 
-def unwind(recording: Recording, tensors: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> list[Tensor]:
+def unwind(tape: Tape, tensors: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> list[Tensor]:
     """The gradients of ``tensors`` (y, reuse, what the stepper holds) from those of the outputs and the end states."""
-    captured, states = recording.captured, len(leaves(recording.carry.y))
-    of_outputs = [gradient.contiguous().clone() for gradient in gradients[:states]]
+    captured = tape.captured
+    of_outputs = [_fresh(gradient) for gradient in gradients[: tape.states]]
     for gradient in of_outputs:
         gradient[:, -1] = 0  # the place that takes what nobody asked for
-    carried = [*(g.contiguous().clone() for g in gradients[states:]), *(torch.zeros_like(x) for x in tensors[states:])]
+    totals = [*map(_fresh, gradients[tape.states :]), *(torch.zeros_like(x) for x in tensors[tape.states :])]
     inputs = [tensor.detach() for tensor in captured.inputs]
-    for i, tensor in zip(captured.wanted, tensors[len(tensors) - len(captured.wanted) :], strict=True):
-        inputs[i] = tensor.detach()
-    backwards = _backwards(recording)
-    for records, count in reversed(recording.chunks):
+    for place, tensor in zip(captured.wanted, tensors[tape.carried :], strict=True):
+        inputs[place] = tensor.detach()
+    backwards = _backwards(tape)
+    for records, count in reversed(tape.chunks):
         row = torch.full((), count, dtype=torch.int64, device=of_outputs[0].device)
         with torch.no_grad():
-            carried = backwards(row, records, inputs, of_outputs, carried)
-    return carried
+            totals = backwards(row, records, inputs, of_outputs, totals)
+    return totals
 
 
-def _backwards(recording: Recording) -> Callable[..., list[Tensor]]:
+def _backwards(tape: Tape) -> Callable[..., list[Tensor]]:
     """The compiled reverse loop, made once for a trace of the step."""
-    captured = recording.captured
-    key = recording.backend, captured.wanted, captured.sources
+    captured = tape.captured
+    key = tape.backend, captured.wanted, captured.sources
     if key not in captured.step.made:
-        captured.step.made[key] = _make_backwards(recording)
+        device = captured.inputs[0].device.type
+        captured.step.made[key] = compile_program(_reverse_loop(tape), tape.backend, device)
     return captured.step.made[key]
 
 
-def _make_backwards(recording: Recording) -> Callable[..., list[Tensor]]:
-    captured = recording.captured
-    places = {source: i for i, source in enumerate(captured.sources) if source is not None}
-    first = 4  # t, dt, moved and theta come before the states
-    states = len(leaves(recording.carry.y)) + len(held(recording.carry.reuse))
-    used = [number for number in range(states) if first + number in places]
-    wrt = [*(places[first + number] for number in used), *captured.wanted]
-    product, sources = gradient_graph(captured, wrt), captured.sources
+def _reverse_loop(tape: Tape) -> Callable[..., list[Tensor]]:
+    captured, carried, sources = tape.captured, tape.carried, tape.captured.sources
+    places = {source: place for place, source in enumerate(sources) if source is not None}
+    used = [number for number in range(carried) if _MOVES + number in places]
+    product = gradient_graph(captured, [*(places[_MOVES + number] for number in used), *captured.wanted])
+
+    def goes_on(row: Tensor, *_: Tensor) -> Tensor:
+        return row > 0
 
     def backwards(
-        row: Tensor, records: Records, inputs: list[Tensor], of_outputs: list[Tensor], carried: list[Tensor]
+        row: Tensor, records: Records, inputs: list[Tensor], of_outputs: list[Tensor], totals: list[Tensor]
     ) -> list[Tensor]:
-        """Unwind ``row`` recorded iterations; ``carried``: gradients of the states after, and before, them."""
+        """Unwind ``row`` recorded iterations: gradients of what they led to become those of what they began with."""
 
-        def goes_on(row: Tensor, *carried: Tensor) -> Tensor:
-            return row > 0
-
-        def body(row: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
+        def body(row: Tensor, *totals: Tensor) -> tuple[Tensor, ...]:
             row = row - 1
             found = [buffer.index_select(0, row.view(1)).squeeze(0) for buffer in records.buffers()]
-            slots = found.pop(4)
+            slots = found.pop(_MOVES)
             rows = torch.arange(slots.shape[0], device=slots.device)[:, None].expand_as(slots).reshape(-1)
             emitted = [gradient[rows, slots.reshape(-1)] for gradient in of_outputs]
             feed = [inputs[i] if source is None else found[source] for i, source in enumerate(sources)]
-            gradients = product(*feed, *carried[:states], *emitted)
-            before = [torch.zeros_like(gradient) for gradient in carried[:states]]
+            gradients = product(*feed, *totals[:carried], *emitted)
+            before = [torch.zeros_like(gradient) for gradient in totals[:carried]]
             for number, gradient in zip(used, gradients):
                 before[number] = gradient
-            sums = [total + more for total, more in zip(carried[states:], gradients[len(used) :])]
+            sums = [total + more for total, more in zip(totals[carried:], gradients[len(used) :])]
             return row, *(leaf.clone() for leaf in before), *sums
 
-        return list(_while_loop()(goes_on, body, (row, *carried))[1:])
+        return while_loop(goes_on, body, (row, *totals))[1:]
 
-    return compiled(backwards, recording.backend, recording.carry.t.device.type)
+    return backwards
+
+
+def _fresh(tensor: Tensor) -> Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _chunk_rows(carry: Carry) -> int:
     """How many iterations to record at a time."""
-    size = sum(leaf.numel() * leaf.element_size() for leaf in (*leaves(carry.y), *held(carry.reuse), carry.t))
+    size = sum(leaf.numel() * leaf.element_size() for leaf in (*leaves(carry.y), *leaves(carry.reuse), carry.t))
     least, most = _CHUNK_ROWS
     return max(least, min(most, _CHUNK_BYTES // max(size, 1)))

@@ -15,19 +15,22 @@ from torch import Tensor
 
 from ..controller import Control, StepSizeController
 from ..solution import Status
-from ..state import State, broadcast, map_state, where
+from ..state import State, map_state, where
 from ..stepper import Step, Stepper
 
 RUNNING = -1
 """The status of a sample that has not finished."""
+
+NOTHING: tuple[()] = ()
+"""Stands for None in what is carried: torch counts None among the leaves of a structure, but no empty tuple."""
 
 
 class Carry(NamedTuple):
     """What one iteration hands to the next; every tensor has one row for each sample.
 
     Attributes:
-        t, y, reuse: where each sample is, and what the next step may reuse.
-        dt, history: the controller's proposal and memory.
+        t, y, reuse: where each sample is, and what the next step may reuse, or ``NOTHING``.
+        dt, history: the controller's proposal and memory, or ``NOTHING``.
         index: of the next output time.
         status: ``RUNNING`` or a ``Status``.
         accepted, attempts, evaluations: counts.
@@ -109,7 +112,12 @@ def iterate(plan: Plan, carry: Carry) -> tuple[Carry, Moves, State]:
 
 def take(stepper: Any, t: Tensor, dt: Tensor, y: State, reuse: Any) -> Step:
     """Call the stepper."""
-    return stepper(t, dt, y) if reuse is None else stepper(t, dt, y, reuse)
+    return stepper(t, dt, y) if is_nothing(reuse) else stepper(t, dt, y, reuse)
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a part of the carry is ``NOTHING``."""
+    return isinstance(value, tuple) and len(value) == 0
 
 
 def emitted(step: Step, theta: Tensor, inside: bool) -> State:
@@ -126,7 +134,7 @@ def emitted(step: Step, theta: Tensor, inside: bool) -> State:
 
 def settle(step: Step, moved: Tensor, y: State, reuse: Any) -> tuple[State, Any]:
     """The state and what may be reused after the step, for the samples that moved; before it for the others."""
-    return where(moved, step.y, y), None if reuse is None else where(moved, step.reuse, reuse)
+    return where(moved, step.y, y), NOTHING if is_nothing(reuse) else where(moved, step.reuse, reuse)
 
 
 def _propose(plan: Plan, carry: Carry) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,9 +167,7 @@ def _serve(plan: Plan, carry: Carry, dt: Tensor, t_next: Tensor, accept: Tensor)
     return Emission(theta, torch.where(served, slots, torch.full_like(slots, count))), passed[:, -1]
 
 
-def _move(
-    plan: Plan, carry: Carry, step: Step, control: Control, moves: Moves, t_next: Tensor, waits: Tensor
-) -> Carry:
+def _move(plan: Plan, carry: Carry, step: Step, control: Control, moves: Moves, t_next: Tensor, waits: Tensor) -> Carry:
     """Go on, per sample; samples that wait for more outputs keep everything but their index."""
     running = carry.status == RUNNING
     served = (moves.emission.slots < plan.ts.shape[1]).sum(dim=1)
@@ -183,18 +189,13 @@ def _move(
         y=y,
         reuse=reuse,
         dt=torch.where(waits, carry.dt, proposed),
-        history=_keep_where(waits, carry.history, control.history),
+        history=NOTHING if is_nothing(carry.history) else where(waits, carry.history, control.history),
         index=index,
         status=status,
         accepted=carry.accepted + moves.moved,
         attempts=attempts,
         evaluations=carry.evaluations + step.evaluations * attempted,
     )
-
-
-def _keep_where(mask: Tensor, old: Any, new: Any) -> Any:
-    """``old`` where ``mask`` holds, else ``new``; None stays None."""
-    return None if new is None else map_state(lambda a, b: torch.where(broadcast(mask, b), a, b), old, new)
 
 
 def _resolution(plan: Plan, t: Tensor) -> Tensor:

@@ -16,6 +16,10 @@ from ..state import State, leaves, map_state
 from .iteration import RUNNING, Carry, Moves, Plan, iterate
 
 _RECOMPILE_LIMIT = 1024  # programs of one kind: each stepper, shape and dtype has its own
+_CPU_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
+    "cpp_wrapper": True,  # a C++ caller of the kernels instead of a Python one: a third of the time on small states
+    "cpp.enable_loop_tail_vec": False,  # states of two or three components: vectors filled by half are slow to load
+}
 
 
 @dataclass(frozen=True)
@@ -45,23 +49,18 @@ class Records:
             theta=room(t, window),
             slots=room(carry.index, window),
             y=map_state(room, carry.y),
-            reuse=None if carry.reuse is None else map_state(room, carry.reuse),
+            reuse=map_state(room, carry.reuse),
         )
 
     def write(self, row: Tensor, carry: Carry, moves: Moves) -> None:
         """Record one iteration: where it started and what it did."""
-        values = (moves.t, moves.dt, moves.moved, *moves.emission, *leaves(carry.y), *held(carry.reuse))
+        values = (moves.t, moves.dt, moves.moved, *moves.emission, *leaves(carry.y), *leaves(carry.reuse))
         for buffer, value in zip(self.buffers(), values, strict=True):
             buffer.index_copy_(0, row.view(1), value[None])
 
     def buffers(self) -> list[Tensor]:
         """All the tensors, in the order in which they are written and replayed."""
-        return [self.t, self.dt, self.moved, self.theta, self.slots, *leaves(self.y), *held(self.reuse)]
-
-
-def held(reuse: Any) -> list[Tensor]:
-    """The tensors of what a stepper reuses."""
-    return [] if reuse is None else leaves(reuse)
+        return [self.t, self.dt, self.moved, self.theta, self.slots, *leaves(self.y), *leaves(self.reuse)]
 
 
 def march(plan: Plan, carry: Carry, outputs: State, count: Tensor, records: Records | None) -> tuple[Carry, Tensor]:
@@ -92,7 +91,7 @@ def march(plan: Plan, carry: Carry, outputs: State, count: Tensor, records: Reco
         # A carried tensor may not alias the one it replaces, which a controller without memory may hand back.
         return n + 1, *(leaf.clone() for leaf in pytree.tree_leaves(later))
 
-    count, *flat = _while_loop()(goes_on, body, (count, *flat))
+    count, *flat = while_loop(goes_on, body, (count, *flat))
     return pytree.tree_unflatten(flat, spec), count
 
 
@@ -103,19 +102,21 @@ def run_march(plan: Plan, carry: Carry, outputs: State, records: Records | None,
         ValueError: the stepper, its vector field or the controller cannot be compiled.
     """
     count = torch.zeros((), dtype=torch.int64, device=carry.t.device)
+    carry = pytree.tree_map(torch.Tensor.detach, carry)  # a program is kept for inputs with gradients and one without
     with torch.no_grad(), explained(plan.stepper):
         carry, count = compiled(march, backend, carry.t.device.type)(plan, carry, outputs, count, records)
     return carry, int(count)
 
 
-@cache
-def compiled(function: Callable[..., Any], backend: str, device: str) -> Callable[..., Any]:
+def compile_program(function: Callable[..., Any], backend: Any, device: str) -> Callable[..., Any]:
     """The compiled twin of a function over tensors; torch keeps one program for each set of arguments unlike others."""
-    # A C++ caller of the kernels instead of a Python one: a third of the time on small states.
-    options = {"cpp_wrapper": True} if backend == "inductor" and device == "cpu" else None
+    options = _CPU_OPTIONS if backend == "inductor" and device == "cpu" else None
     return torch.compile(
         function, fullgraph=True, dynamic=False, backend=backend, options=options, recompile_limit=_RECOMPILE_LIMIT
     )
+
+
+compiled = cache(compile_program)
 
 
 @contextmanager
@@ -124,14 +125,16 @@ def explained(stepper: Any) -> Any:
     try:
         yield
     except (torch._dynamo.exc.TorchDynamoException, torch._dynamo.exc.BackendCompilerFailed) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        reason = next((line for line in lines if line.startswith("Explanation:")), lines[0])
         raise ValueError(
             f"Expected a {type(stepper).__name__} and a vector field that compile as one program, got: {reason} "
             "Write branches on tensor values with torch.where, or use compiled=False."
         ) from error
 
 
-def _while_loop() -> Callable[..., Any]:
-    from torch._higher_order_ops.while_loop import while_loop  # not yet in the public namespace of torch 2.13
+def while_loop(goes_on: Callable[..., Tensor], body: Callable[..., Any], carried: tuple[Tensor, ...]) -> list[Tensor]:
+    """``while goes_on(*carried): carried = body(*carried)`` that compiles; the last ``carried``."""
+    from torch._higher_order_ops.while_loop import while_loop as loop  # in no public namespace of torch 2.13
 
-    return while_loop
+    return list(loop(goes_on, body, carried))

@@ -13,7 +13,7 @@ from ..solution import Solution, SolveError, Statistics, Status
 from ..state import State, all_finite, batch_of, leaves, map_state
 from ..stepper import Stepper
 from .gradient import march_recorded
-from .iteration import RUNNING, Carry, Plan
+from .iteration import NOTHING, RUNNING, Carry, Plan, is_nothing, take
 from .program import run_march
 
 _WINDOW = 4  # output times that one iteration serves, where they can be denser than steps
@@ -91,10 +91,10 @@ def _begin(plan: Plan, y0: State) -> Carry:
     status = torch.where(plan.limit <= 0, int(Status.MAX_STEPS), torch.full_like(counts, RUNNING))
     return Carry(
         t=t,
-        y=map_state(torch.Tensor.contiguous, y0),
-        reuse=None if reuse is None else map_state(torch.Tensor.contiguous, reuse),
+        y=map_state(_fresh, y0),
+        reuse=NOTHING if reuse is None else map_state(_fresh, reuse),
         dt=_fresh(control.dt),
-        history=None if control.history is None else pytree.tree_map(_fresh, control.history),
+        history=NOTHING if control.history is None else pytree.tree_map(_fresh, control.history),
         index=counts + 1,
         status=status if plan.ts.shape[1] > 1 else counts.clone(),
         accepted=counts.clone(),
@@ -109,17 +109,20 @@ def _check_constants(ts: Tensor, carry: Carry) -> None:
         return
     for name, asked in (("ts", ts.requires_grad), ("the controller's dt", carry.dt.requires_grad)):
         if asked:
-            raise ValueError(f"Expected {name} without gradients in a compiled solve. Detach it, or use compiled=False.")
+            raise ValueError(
+                f"Expected {name} without gradients in a compiled solve. Detach it, or use compiled=False."
+            )
 
 
 def _asks_gradients(stepper: Any, carry: Carry) -> bool:
     """Whether a step taken from ``carry`` depends on a tensor that requires gradients."""
-    given = [*leaves(carry.y), *([] if carry.reuse is None else leaves(carry.reuse))]
-    held = isinstance(stepper, torch.nn.Module) and any(p.requires_grad for p in stepper.parameters())
-    if held or any(tensor.requires_grad for tensor in given):
+    given = [*leaves(carry.y), *leaves(carry.reuse)]
+    declared = stepper.parameters() if isinstance(stepper, torch.nn.Module) else ()
+    if any(tensor.requires_grad for tensor in (*declared, *given)):
         return True
-    step = stepper(carry.t, carry.dt, carry.y) if carry.reuse is None else None
-    return step is not None and any(leaf.requires_grad for leaf in leaves(step.y))
+    if not is_nothing(carry.reuse):  # made by the same field
+        return False
+    return any(leaf.requires_grad for leaf in leaves(take(stepper, carry.t, carry.dt, carry.y, carry.reuse).y))
 
 
 def _room(leaf: Tensor, count: int) -> Tensor:
@@ -131,8 +134,8 @@ def _room(leaf: Tensor, count: int) -> Tensor:
 
 
 def _fresh(tensor: Tensor) -> Tensor:
-    """A dense copy: the loop insists on one layout for what it carries."""
-    return torch.empty_like(tensor, memory_format=torch.contiguous_format).copy_(tensor)
+    """A copy in the one layout that the loop insists on for what it carries."""
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _collect(plan: Plan, y0: State, carry: Carry, outputs: State) -> Solution:
