@@ -64,7 +64,7 @@ class _Tape:
         self.records.append(Recorded.of(taken, self.records[-1] if self.records else None))
 
     def backwards(self) -> Iterator[tuple[Recorded, Point]]:
-        checkpoints = self.checkpoints.copy()  # the backward pass may come twice
+        checkpoints = self.checkpoints  # used up but for the first: a second backward pass starts from that
         for index in range(len(self.records) - 1, -1, -1):
             at, point = checkpoints.rewind(index)
             while at < index:
@@ -98,12 +98,6 @@ class Checkpoints:
         self.slots = slots
         self.held: list[_Held] = []
         self._steps = 0
-
-    def copy(self) -> Checkpoints:
-        """The same points, to be given up independently."""
-        other = Checkpoints(self.slots)
-        other.held, other._steps = list(self.held), self._steps
-        return other
 
     def add(self, index: int, point: Point) -> None:
         """Hold the point before step ``index``, later than all held ones, and give up another if there is no room."""
