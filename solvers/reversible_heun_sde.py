@@ -39,7 +39,7 @@ class Companion(NamedTuple):
 class ReversibleHeunSDE(nn.Module):
     """Reversible Heun for SDEs, with one evaluation of drift and diffusion a step.
 
-    Its gradients are exact in constant memory: ``solve(..., adjoint=Reversible())``.
+    Its gradients are exact in constant memory: ``solve(..., adjoint=ReversibleAdjoint())``.
 
     Args:
         sde: a Stratonovich SDE, or one with additive noise.

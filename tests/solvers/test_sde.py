@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from sciml.solvers import FixedStep, PIDController, Solution, StepDoubling, solve
-from sciml.solvers.adjoint import RecursiveCheckpoint, Reversible
+from sciml.solvers.adjoint.checkpoint import RecursiveCheckpoint
+from sciml.solvers.adjoint.reversible import ReversibleAdjoint
 from sciml.solvers.brownian import BrownianPath
 from sciml.solvers.reversible_heun_sde import ReversibleHeunSDE
 from sciml.solvers.sde import SDE, Calculus, Noise
@@ -181,7 +182,7 @@ class Network(nn.Module):
         return self.diffusion_weight * torch.cos(y)
 
 
-@pytest.mark.parametrize("adjoint", [Reversible(), RecursiveCheckpoint(3)], ids=["reversible", "checkpoint"])
+@pytest.mark.parametrize("adjoint", [ReversibleAdjoint(), RecursiveCheckpoint(3)], ids=["reversible", "checkpoint"])
 @pytest.mark.parametrize("controller", [FixedStep(0.07), PIDController(1e-2, 1e-2)], ids=["fixed", "adaptive"])
 def test_adjoints_of_reversible_heun_give_the_direct_gradient(adjoint: object, controller: object) -> None:
     network = Network()
@@ -204,16 +205,15 @@ def test_reversible_heun_undoes_its_steps() -> None:
     y = torch.linspace(-1, 1, 6, dtype=FLOAT).reshape(3, 2)
     t, dt = torch.zeros(3, dtype=FLOAT), torch.tensor([0.1, 0.03, 0.25], dtype=FLOAT)
     reuse = stepper.start(t, y)
-    trace = [(y, reuse)]
+    trace = []
     for _ in range(20):
+        trace.append((t, y, reuse))
         step = stepper(t, dt, y, reuse)
         t, y, reuse = t + dt, step.y, step.reuse
-        trace.append((y, reuse))
-    for known in reversed(trace[:-1]):
-        t = t - dt
-        y, reuse = stepper.reverse(t, dt, y, reuse)
-        torch.testing.assert_close(y, known[0], rtol=0, atol=1e-11)
-        torch.testing.assert_close(reuse.y, known[1].y, rtol=0, atol=1e-11)
+    for t_known, y_known, reuse_known in reversed(trace):
+        y, reuse = stepper.reverse(t_known, dt, y, reuse)
+        torch.testing.assert_close(y, y_known, rtol=0, atol=1e-12)
+        torch.testing.assert_close(reuse.y, reuse_known.y, rtol=0, atol=1e-12)
 
 
 def test_arguments_reach_drift_and_diffusion() -> None:
