@@ -1,0 +1,281 @@
+"""SDE solvers on geometric Brownian motion and a neural SDE, beside torchsde and diffrax in one run.
+
+    OMP_NUM_THREADS=1 python benchmarks/sde_solvers.py [--only gbm] [--repeats 5]
+
+100 fixed steps of each candidate over [0, 1], interleaved, on the same cores; every call draws a new Brownian path.
+"torchsde, defaults" is sdeint as called without a Brownian motion of one's own; "tuned" hands it one with ``dt`` and
+``cache_size=None``, its fastest. The floor is a hand-written loop with one ``torch.randn`` a step. Errors are left out:
+schemes of one name are one scheme, and tests/solvers measures ours. Writes results/sde_solvers.{json,md}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sciml.solvers import FixedStep, solve
+from sciml.solvers.brownian import BrownianPath
+from sciml.solvers.sde import SDE, Calculus, Noise
+from sciml.solvers.sde_schemes.euler_heun import EULER_HEUN
+from sciml.solvers.sde_schemes.heun import STOCHASTIC_HEUN
+from sciml.solvers.sde_schemes.sri import SRIW1
+from sciml.solvers.sde_stepper import SDEStepper
+
+STEPS = 100
+DT = 1.0 / STEPS
+
+
+class Geometric(nn.Module):
+    """dy = 0.1 y dt + 0.3 y dW, with the names that torchsde looks for."""
+
+    noise_type = "diagonal"
+
+    def __init__(self, sde_type: str) -> None:
+        super().__init__()
+        self.sde_type = sde_type
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return 0.1 * y
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        return 0.3 * y
+
+
+class Neural(nn.Module):
+    """Drift 32-64-32 tanh, diagonal diffusion a sigmoid of a linear layer."""
+
+    noise_type = "diagonal"
+
+    def __init__(self, sde_type: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.sde_type = sde_type
+        self.drift = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, 32))
+        self.scale = nn.Parameter(torch.zeros(32))
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.drift(y)
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        return 0.3 * torch.sigmoid(self.scale * y)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model, its initial states, and whether a backward pass is timed too."""
+
+    name: str
+    model: type[nn.Module]
+    y0: Tensor
+    training: bool = False
+
+
+TASKS = {
+    "gbm": Task("geometric Brownian motion, 1024 x 8", Geometric, torch.ones(1024, 8)),
+    "neural": Task("neural SDE 32-64-32, 1024 samples", Neural, torch.zeros(1024, 32)),
+    "training": Task("neural SDE, training step", Neural, torch.zeros(1024, 32), training=True),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    task: str
+    candidate: str
+    best_ms: float | None = None
+    median_ms: float | None = None
+    first_s: float | None = None
+    note: str = ""
+
+
+def ours(task: Task, scheme: Any, compiled: bool = False) -> Callable[[], Tensor]:
+    calculus = Calculus.ITO if scheme is SRIW1 else Calculus.STRATONOVICH
+    model = task.model(calculus.value.lower())
+    sde = SDE(model.f, model.g, Noise.DIAGONAL, calculus)
+    seeds, ts = itertools.count(), torch.tensor([0.0, 1.0])
+
+    def end() -> Tensor:
+        path = BrownianPath(next(seeds), tuple(task.y0.shape), cell=DT)
+        return solve(SDEStepper(sde, path, scheme), task.y0, ts, FixedStep(DT), compiled=compiled).ys[:, -1]
+
+    return _timed(task, model, end)
+
+
+def floor(task: Task) -> Callable[[], Tensor]:
+    model = task.model("stratonovich")
+
+    def end() -> Tensor:
+        y, t = task.y0, torch.zeros(())
+        for _ in range(STEPS):
+            w = torch.randn_like(y) * DT**0.5
+            g = model.g(t, y)
+            y, t = y + model.f(t, y) * DT + 0.5 * (g + model.g(t, y + g * w)) * w, t + DT
+        return y
+
+    return _timed(task, model, end)
+
+
+def torchsde(task: Task, method: str, tuned: bool) -> Callable[[], Tensor]:
+    import torchsde as ts
+
+    model = task.model("ito" if method == "srk" else "stratonovich")
+    area = {"levy_area_approximation": "space-time"} if method == "srk" else {}
+
+    def end() -> Tensor:
+        bm = None
+        if tuned:
+            bm = ts.BrownianInterval(0.0, 1.0, size=tuple(task.y0.shape), dt=DT, cache_size=None, **area)
+        return ts.sdeint(model, task.y0, torch.tensor([0.0, 1.0]), bm=bm, method=method, dt=DT)[-1]
+
+    return _timed(task, model, end)
+
+
+def diffrax(task: Task, path: str) -> Callable[[], Tensor]:
+    import diffrax as dx
+    import jax
+    import jax.numpy as jnp
+
+    model = task.model("stratonovich")
+    weights = [jnp.asarray(p.detach().numpy()) for p in model.parameters()]
+    shape = task.y0.shape
+
+    def fields(parameters: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        if not parameters:
+            return (lambda t, y, a: 0.1 * y), (lambda t, y, a: 0.3 * y)
+        scale, w1, b1, w2, b2 = parameters
+        return (
+            lambda t, y, a: jnp.tanh(y @ w1.T + b1) @ w2.T + b2,
+            lambda t, y, a: 0.3 * jax.nn.sigmoid(scale * y),
+        )
+
+    def end(parameters: Any, key: Any) -> Any:
+        drift, diffusion = fields(parameters)
+        noise: Any = (
+            dx.UnsafeBrownianPath(shape=shape, key=key)
+            if path == "unsafe"
+            else dx.VirtualBrownianTree(0.0, 1.0, tol=DT / 2, shape=shape, key=key)
+        )
+        control = dx.WeaklyDiagonalControlTerm(diffusion, noise)
+        terms = dx.MultiTerm(dx.ODETerm(drift), control)
+        adjoint = dx.DirectAdjoint() if path == "unsafe" else dx.RecursiveCheckpointAdjoint()
+        start = jnp.asarray(task.y0.numpy())
+        return dx.diffeqsolve(terms, dx.EulerHeun(), 0.0, 1.0, DT, start, adjoint=adjoint).ys[-1]
+
+    forward = jax.jit(end)
+    gradient = jax.jit(jax.grad(lambda parameters, key: jnp.mean(end(parameters, key) ** 2)))
+    keys = (jax.random.PRNGKey(k) for k in itertools.count())
+
+    def run() -> Tensor:
+        found = gradient(weights, next(keys)) if task.training else forward(weights, next(keys))
+        return torch.tensor(jax.device_get(jax.tree_util.tree_leaves(found)[0]))
+
+    return run
+
+
+def _timed(task: Task, model: nn.Module, end: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    if not task.training:
+        return torch.no_grad()(end)
+    return lambda: torch.autograd.grad(end().square().mean(), list(model.parameters()))[0]
+
+
+def candidates(task: Task) -> Iterator[tuple[str, Callable[[], Callable[[], Tensor]]]]:
+    yield "hand-written Euler-Heun loop", lambda: floor(task)
+    for scheme in (EULER_HEUN, STOCHASTIC_HEUN, SRIW1):
+        yield f"sciml {scheme.name}", lambda scheme=scheme: ours(task, scheme)
+    yield "sciml EULER_HEUN compiled", lambda: ours(task, EULER_HEUN, compiled=True)
+    for method in ("euler_heun", "heun", "srk"):
+        yield f"torchsde {method}, tuned", lambda method=method: torchsde(task, method, tuned=True)
+    yield "torchsde euler_heun, defaults", lambda: torchsde(task, "euler_heun", tuned=False)
+    yield "diffrax EulerHeun jit, VirtualBrownianTree", lambda: diffrax(task, "tree")
+    yield "diffrax EulerHeun jit, UnsafeBrownianPath", lambda: diffrax(task, "unsafe")
+
+
+def main() -> None:
+    args = _arguments()
+    torch.set_num_threads(args.threads)
+    if hasattr(os, "sched_setaffinity"):  # before XLA sizes its thread pool by them
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+    rows = [row for name in args.only or TASKS for row in run_task(TASKS[name], args.repeats)]
+    write(rows, args)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=list(TASKS), help="tasks, all by default")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return parser.parse_args()
+
+
+def run_task(task: Task, repeats: int) -> list[Row]:
+    """All candidates on one task: a first call each, then the repetitions, one candidate after the other."""
+    rows, ready = [], []
+    for name, build in candidates(task):
+        try:
+            run = build()
+            begin = time.perf_counter()
+            run()
+        except Exception as reason:  # a peer that fails is a row that says so
+            rows.append(Row(task.name, name, note=f"{type(reason).__name__}: {str(reason).splitlines()[0][:100]}"))
+            continue
+        ready.append((Row(task.name, name, first_s=time.perf_counter() - begin), run))
+        print(f"{task.name}: {name} ready", flush=True)
+    times: list[list[float]] = [[] for _ in ready]
+    for _ in range(repeats):
+        for (_, run), found in zip(ready, times):
+            begin = time.perf_counter()
+            run()
+            found.append((time.perf_counter() - begin) * 1e3)
+    measured = zip(ready, times)
+    return rows + [replace(row, best_ms=min(t), median_ms=statistics.median(t)) for (row, _), t in measured]
+
+
+def write(rows: list[Row], args: argparse.Namespace) -> None:
+    """The rows as JSON and as a table for each task."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": args.threads,
+        "torch": torch.__version__,
+        "repeats": args.repeats,
+    }
+    text = json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
+    (args.out / "sde_solvers.json").write_text(text + "\n")
+    lines = ["# SDE solvers", "", f"`python benchmarks/sde_solvers.py`, {machine}.", ""]
+    for task in dict.fromkeys(row.task for row in rows):
+        mine = sorted((row for row in rows if row.task == task), key=lambda row: row.best_ms or float("inf"))
+        base = next((row.best_ms for row in mine if row.candidate == "torchsde euler_heun, tuned"), None)
+        lines += [
+            f"## {task}",
+            "",
+            "| | best ms | median ms | torchsde tuned / this | first call s |",
+            "|---|---|---|---|---|",
+        ]
+        for row in mine:
+            if row.best_ms is None:
+                lines.append(f"| {row.candidate} | | | | {row.note} |")
+                continue
+            ratio = "" if base is None else f"{base / row.best_ms:.2f}"
+            cells = f"{row.best_ms:.1f} | {row.median_ms:.1f} | {ratio} | {row.first_s:.1f}"
+            lines.append(f"| {row.candidate} | {cells} |")
+        lines.append("")
+    (args.out / "sde_solvers.md").write_text("\n".join(lines))
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
