@@ -15,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .flat import Layout, RowField
-from .implicit_function import implicit
 from .implicit_tableau import CollocationTableau
 from .jacobian import Factor, Solved
 from .newton import Newton
@@ -27,9 +26,9 @@ from .stepper import Step
 class Collocation(nn.Module):
     """A stepper from a vector field and the nodes of a collocation method.
 
-    All stages are solved for at once. Newton's matrix I - dt A x J is brought to one block per eigenvalue of A, of which
-    one of each conjugate pair is solved (IV.8, equation 8.4); a sample costs an LU factorisation of its own size for
-    each.
+    All stages are solved for at once. Newton's matrix I - dt A x J is brought to one block per eigenvalue of A, of
+    which one of each conjugate pair is solved (IV.8, equation 8.4); a sample costs an LU factorisation of its own size
+    for each.
 
     Args:
         vector_field: ``(t, y) -> dy/dt`` with t of shape (batch,), the result structured and shaped as y.

@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree  # as in state.py
 
 from .state import State, leaves, map_state
 
+
 @dataclass(frozen=True)
 class Layout:
     """Where the entries of a state lie in its row; complex entries lie there as real and imaginary part.

@@ -1,7 +1,7 @@
 """Implicit-explicit Runge-Kutta steps for y' = f_explicit + f_implicit, with only the second one stiff.
 
-Source: C. Kennedy, M. Carpenter, "Additive Runge-Kutta schemes for convection-diffusion-reaction equations", Appl. Numer.
-Math. 44 (2003).
+Source: C. Kennedy, M. Carpenter, "Additive Runge-Kutta schemes for convection-diffusion-reaction equations", Appl.
+Numer. Math. 44 (2003).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class IMEX(nn.Module):
         return map_state(lambda a, b: a + b, self.explicit_field(t, y, *args), self.implicit_field(t, y, *args))
 
     def over(self, vector_field: VectorField) -> IMEX | ImplicitRungeKutta:
-        """The same method with arguments bound to both fields; over another field, which is not split, the implicit one."""
+        """The same method with arguments bound; over another field, which is not split, its implicit part."""
         if isinstance(vector_field, BoundField) and vector_field.field == self.vector_field:
             explicit, implicit = (BoundField(field, vector_field.args) for field in self._fields())
             return IMEX(explicit, implicit, self.tableau, solver=self.solver)

@@ -1,8 +1,8 @@
 """Gradients of what a residual defines implicitly, whatever found it.
 
-Where r(x, p) = 0, dx = -(dr/dx)^-1 (dr/dp) dp. The root is found without a graph; one evaluation of the residual there,
-with a graph, gives dr/dp, and one linear solve in the backward pass the rest: neither memory nor gradient depends on the
-iterations.
+Where r(x, p) = 0, dx = -(dr/dx)^-1 (dr/dp) dp. The root is found without a graph; one evaluation of the residual
+there, with a graph, gives dr/dp, and one linear solve in the backward pass the rest: neither memory nor gradient
+depends on the iterations.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from .hermite import Hermite
 from .implicit_tableau import ImplicitTableau
 from .newton import Newton
 from .stages import RowInterpolant, StagePolynomial, Stages, weighted
-from .state import State, broadcast, map_state, rms_norm
+from .state import State, broadcast, rms_norm
 from .stepper import Interpolant, Step
 
 

@@ -136,7 +136,7 @@ def transformed(tensor: Tensor) -> bool:
 
 
 def _pull_back(field: Callable[[Tensor, Tensor], Tensor], t: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
-    """Products of row vectors with the Jacobian: by autograd, or by torch.func inside its transforms, at twice the cost."""
+    """Products of row vectors with the Jacobian: by autograd, or inside torch.func by that, at twice the cost."""
     if transformed(y):
         _, pull = torch.func.vjp(lambda rows: field(t, rows), y.detach())
         return lambda v: pull(v)[0].detach()
@@ -164,6 +164,6 @@ def _checked(matrix: Tensor, y: Tensor) -> Tensor:
         came = tuple(matrix.shape) if isinstance(matrix, Tensor) else type(matrix).__name__
         raise ValueError(
             f"Expected jacobian(t, y) of shape ({batch}, {size}, {size}), one matrix a sample, got {came}. "
-            "Entry [b, i, j] is the derivative of slope i by y_j of sample b; leave jacobian out to differentiate the field."
+            "Entry [b, i, j] is the derivative of slope i by y_j of sample b; without it the field is differentiated."
         )
     return matrix.to(y.dtype)

@@ -19,9 +19,9 @@ class Newton:
     """Simplified Newton iteration: one Jacobian a step, at its start, for all stages.
 
     The iteration of a sample stops when the error left in its stage is below ``fraction`` of its tolerance
-    atol + rtol |y|, which the rate of convergence so far tells. Where the iteration diverges or is too slow the sample's
-    step has an infinite error, so that the controller rejects and shortens it (and the state NaN, for a controller
-    that rejects nothing).
+    atol + rtol |y|, which the rate of convergence so far tells. Where the iteration diverges or is too slow, the
+    sample's step has an infinite error, so that the controller rejects and shortens it, and the state NaN, for a
+    controller that rejects nothing.
 
     Args:
         linear: ``Dense()``, or ``GMRES()`` for large states (Jacobian-free Newton-Krylov).

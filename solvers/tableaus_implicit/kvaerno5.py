@@ -3,8 +3,8 @@
 Her 5/4 pair in seven stages: both methods stiffly accurate; the fifth-order one, L-stable, is carried on.
 
 The dense output is ours: of all weights b_i(theta) of degree 4 that satisfy the order conditions up to order four at
-every theta, and join smoothly from step to step (b(1) = b, b'(0) and b'(1) the first and the last stage), those of least
-norm.
+every theta, and join smoothly from step to step (b(1) = b, b'(0) and b'(1) the first and the last stage), those of
+least norm.
 """
 
 from ..implicit_tableau import ImplicitTableau

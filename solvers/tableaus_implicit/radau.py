@@ -1,7 +1,7 @@
 """The Radau IIA methods (B. Ehle, 1969): collocation with the end of the step as last node; L-stable.
 
-Source: E. Hairer, G. Wanner, "Solving Ordinary Differential Equations II", tables IV.5.5 and IV.5.6. The fifth-order one
-with its error estimate is their code RADAU5.
+Source: E. Hairer, G. Wanner, "Solving Ordinary Differential Equations II", tables IV.5.5 and IV.5.6. The fifth-order
+one with its error estimate is their code RADAU5.
 """
 
 from ..implicit_tableau import CollocationTableau

@@ -1,4 +1,5 @@
-"""J. Lang, J. Verwer, "ROS3P: an accurate third-order Rosenbrock solver designed for parabolic problems", BIT 41 (2001).
+"""J. Lang, J. Verwer, "ROS3P: an accurate third-order Rosenbrock solver designed for parabolic problems", BIT 41
+(2001).
 
 Third order in three stages, A-stable, with no loss of order on parabolic problems; no dense output.
 """
