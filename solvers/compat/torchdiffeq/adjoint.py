@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from .adjoint_norm import adjoint_norm
 from .callbacks import NAMES
 from .errors import InputError
-from .event import with_event_gradient
+from .event import inner, with_event_gradient
 from .norms import default_norm, of_packed
 from .odeint import integrate, odeint
 from .problem import Problem, pose
@@ -83,7 +83,7 @@ def odeint_adjoint(
     ys = problem.packing.unpack(packed, (len(packed),))
     if event_fn is None:
         return ys
-    return with_event_gradient(func, event_fn, event_t.to(t), ys)
+    return with_event_gradient(event_fn, problem.field, event_t.to(t), ys)
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,7 @@ class _Sweep:
     params: tuple[Tensor, ...]
     in_time: bool
 
-    def __call__(
-        self, times: Tensor, ys: Tensor, gradient: Tensor
-    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
+    def __call__(self, times: Tensor, ys: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
         """Gradients in y0, in the times and in the parameters, of one in the states ``ys`` (time, ...)."""
         func = _Augmented(self.problem, self.params, self.in_time)
         adjoint, in_params = gradient[-1], tuple(torch.zeros_like(param) for param in self.params)
@@ -152,7 +150,7 @@ class _Sweep:
         for k in range(len(times) - 1, 0, -1):
             if self.in_time:
                 slope = self.problem.field.packed(times[k].to(total.dtype), ys[k])
-                in_times[k] = (gradient[k].conj() * slope).real.sum() if slope.is_complex() else (gradient[k] * slope).sum()
+                in_times[k] = inner(gradient[k], slope)
                 total = total - in_times[k]
             found = odeint(
                 func,

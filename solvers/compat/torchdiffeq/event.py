@@ -35,61 +35,60 @@ def joint_condition(
     return lambda time, y: (values(time, y) * signs).amin(dim=0, keepdim=True)
 
 
-def with_event_gradient(func: Callable[..., Any], event_fn: Callable[..., Tensor], event_t: Tensor, ys: Any) -> Any:
-    """Time and states of an event whose last state has the gradient of a fixed time."""
-    tensor = isinstance(ys, Tensor)
-    parts = (ys,) if tensor else ys
-    last = tuple(part[-1] for part in parts)
-    event_t, last = linked(func, event_fn, event_t, last[0] if tensor else last)
-    ends = (last,) if tensor else last
-    states = tuple(torch.cat([part[:-1], end.unsqueeze(0)]) for part, end in zip(parts, ends))
-    return event_t, states[0] if tensor else states
-
-
-def linked(
-    func: Callable[..., Any], event_fn: Callable[..., Tensor], event_t: Tensor, state: Any
-) -> tuple[Tensor, Any]:
-    """Time and state of an event, unchanged, with the gradients of the implicit function theorem.
-
-    With g the event function and f the vector field, dt = -(dg/dy dy + dg/dp dp) / (dg/dt + dg/dy f), where dy is the
-    change of the state at a fixed time, and the state changes by dy + f dt. (For values that carry these gradients
-    already the change of g is zero, and they stay as they are.)
+def with_event_gradient(event_fn: Callable[..., Tensor], field: JointField, event_t: Tensor, ys: Any) -> Any:
+    """Time and states (2, ...) of an event, unchanged, with the gradients of the implicit function theorem.
 
     Args:
-        func, event_fn: functions of (t, state).
+        event_fn: function of (t, y).
+        field: the vector field.
         event_t: the time, of no axes.
-        state: a tensor, or a tuple of tensors.
+        ys: the states at the start and at the event, with the gradient of a fixed time.
     """
-    parts = (state,) if isinstance(state, Tensor) else tuple(state)
-    tensor = isinstance(state, Tensor)
-    with torch.no_grad():
-        slope = func(event_t, state)
-        slopes = (slope,) if tensor else tuple(slope)
-    value = _nearest(event_fn(event_t, state))
+    packing = field.packing
+    first, last = (packing.pack(_at(ys, index)) for index in (0, 1))
+    event_t, last = _linked(event_fn, field, event_t, last)
+    return event_t, packing.unpack(torch.stack([first, last]), (2,))
+
+
+def _at(ys: Any, index: int) -> Any:
+    return ys[index] if isinstance(ys, Tensor) else tuple(part[index] for part in ys)
+
+
+def _linked(event_fn: Callable[..., Tensor], field: JointField, event_t: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Time and state of the event with their gradients.
+
+    With g the event function, f the vector field and dy the change of the state at a fixed time, the time changes by
+    dt = -(dg/dy dy + dg/dp dp) / (dg/dt + dg/dy f), and the state by dy + f dt.
+
+    For values that carry these gradients already the change of g is zero, and they stay as they are.
+    """
+    value = _nearest(event_fn, field, event_t, y)
     if not value.requires_grad:
-        return event_t, state
-    rate = _rate(event_fn, event_t, parts, slopes, tensor)
-    shift = -(value - value.detach()) / rate if bool(rate != 0) else torch.zeros_like(value)
-    moved = tuple(part + slope.to(part.dtype) * shift.to(part.abs().dtype) for part, slope in zip(parts, slopes))
-    return event_t + shift.to(event_t.dtype), moved[0] if tensor else moved
+        return event_t, y
+    with torch.no_grad():
+        slope = field.packed(event_t.to(y.abs().dtype), y)
+    rate = _rate(event_fn, field, event_t, y, slope)
+    if bool(rate == 0):
+        return event_t, y
+    shift = -(value - value.detach()) / rate
+    return event_t + shift.to(event_t.dtype), y + slope * shift.to(y.abs().dtype)
 
 
-def _nearest(values: Tensor) -> Tensor:
-    """The component of an event function that is zero."""
-    flat = values.reshape(-1)
+def _nearest(event_fn: Callable[..., Tensor], field: JointField, t: Tensor, y: Tensor) -> Tensor:
+    """The component of an event function that is zero at (t, y)."""
+    flat = event_fn(t, field.packing.unpack(y)).reshape(-1)
     return flat[flat.detach().abs().argmin()]
 
 
-def _rate(
-    event_fn: Callable[..., Tensor], event_t: Tensor, parts: tuple[Tensor, ...], slopes: tuple[Tensor, ...], tensor: bool
-) -> Tensor:
+def _rate(event_fn: Callable[..., Tensor], field: JointField, t: Tensor, y: Tensor, slope: Tensor) -> Tensor:
     """The time derivative of the event function along the solution, a constant."""
     with torch.enable_grad():
-        leaves = tuple(part.detach().requires_grad_() for part in (event_t, *parts))
-        value = _nearest(event_fn(leaves[0], leaves[1] if tensor else leaves[1:]))
-        found = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
-    total = found[0]
-    for gradient, slope in zip(found[1:], slopes):
-        product = (gradient.conj() * slope).real if gradient.is_complex() else gradient * slope
-        total = total + product.sum()
-    return total
+        t, y = t.detach().requires_grad_(), y.detach().requires_grad_()
+        value = _nearest(event_fn, field, t, y)
+        in_t, in_y = torch.autograd.grad(value, (t, y), allow_unused=True, materialize_grads=True)
+    return in_t + inner(in_y, slope).to(in_t.dtype)
+
+
+def inner(gradient: Tensor, change: Tensor) -> Tensor:
+    """By how much a number of that gradient changes."""
+    return (gradient.conj() * change).real.sum() if change.is_complex() else (gradient * change).sum()

@@ -79,4 +79,3 @@ def _grid(construct: Callable[..., Tensor], problem: Problem) -> Tensor:
     if grid.dim() != 1 or len(grid) < 2 or grid[0] != problem.ts[0] or grid[-1] != problem.ts[-1]:
         raise InputError("Expected the grid_constructor's times to begin with t[0] and end with t[-1].")
     return grid
-

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from sciml.solvers.adams import Adams
+from sciml.solvers.collocation import Collocation
 from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
-from sciml.solvers.implicit_tableau import ImplicitTableau
+from sciml.solvers.implicit_tableau import CollocationTableau, ImplicitTableau
 from sciml.solvers.newton import Newton
 from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.stepper import Stepper
 from sciml.solvers.tableau import ButcherTableau
 from sciml.solvers.tableaus import BOSH3, DOPRI5, DOPRI8, EULER, FEHLBERG2, HEUN, HEUN3, MIDPOINT, RK38, TSIT5
+from sciml.solvers.tableaus_implicit.gauss import GAUSS4, GAUSS6
 from sciml.solvers.tableaus_implicit.implicit_euler import IMPLICIT_EULER
 from sciml.solvers.tableaus_implicit.implicit_midpoint import IMPLICIT_MIDPOINT
+from sciml.solvers.tableaus_implicit.radau import RADAU_IIA3, RADAU_IIA5
 from sciml.solvers.tableaus_implicit.sdirk2 import SDIRK2
 from sciml.solvers.tableaus_implicit.trapezoid import TRAPEZOID
 from sciml.solvers.tableaus_implicit.trbdf2 import TRBDF2
@@ -54,9 +57,12 @@ def _explicit(tableau: ButcherTableau) -> Callable[[JointField], Stepper]:
     return lambda field: RungeKutta(field, tableau)
 
 
-def _implicit(tableau: ImplicitTableau) -> Callable[..., Stepper]:
+def _implicit(tableau: ImplicitTableau | CollocationTableau) -> Callable[..., Stepper]:
     def build(field: JointField, max_iters: int = 100) -> Stepper:
-        return ImplicitRungeKutta(field, tableau, solver=Newton(max_iterations=max_iters))
+        newton = Newton(max_iterations=max_iters)
+        if isinstance(tableau, CollocationTableau):
+            return Collocation(field, tableau, solver=newton)
+        return ImplicitRungeKutta(field, tableau, solver=newton)
 
     return build
 
@@ -94,6 +100,10 @@ _TABLE: tuple[Method, ...] = (
     FixedGrid("implicit_euler", _implicit(IMPLICIT_EULER), ("max_iters",)),
     FixedGrid("implicit_midpoint", _implicit(IMPLICIT_MIDPOINT), ("max_iters",)),
     FixedGrid("trapezoid", _implicit(TRAPEZOID), ("max_iters",)),
+    FixedGrid("radauIIA3", _implicit(RADAU_IIA3), ("max_iters",)),
+    FixedGrid("gl4", _implicit(GAUSS4), ("max_iters",)),
+    FixedGrid("radauIIA5", _implicit(RADAU_IIA5), ("max_iters",)),
+    FixedGrid("gl6", _implicit(GAUSS6), ("max_iters",)),
     FixedGrid("sdirk2", _implicit(SDIRK2), ("max_iters",)),
     FixedGrid("trbdf2", _implicit(TRBDF2), ("max_iters",)),
     SciPy(),

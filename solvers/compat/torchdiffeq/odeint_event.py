@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from .event import with_event_gradient
+from .field import JointField
 from .odeint import odeint
+from .packing import Packing
 
 
 def odeint_event(
@@ -44,4 +46,4 @@ def odeint_event(
     t = torch.cat([start, start.detach() + (-1.0 if reverse_time else 1.0)])
     event_t, solution = odeint_interface(func, y0, t, event_fn=event_fn, **kwargs)
     # For values of this module's own functions, which carry their gradients, this changes nothing.
-    return with_event_gradient(func, event_fn, event_t, solution)
+    return with_event_gradient(event_fn, JointField(func, Packing.of(y0)), event_t, solution)

@@ -14,7 +14,7 @@ from .field import JointField
 
 
 class Perturbed:
-    """A stepper that evaluates its field strictly inside each step: times at its ends move by one unit in the last place.
+    """A stepper that evaluates its field strictly inside each step: at its ends, one unit in the last place further in.
 
     Args:
         stepper: the stepper.
@@ -38,4 +38,3 @@ class Perturbed:
     def _start(self, t: Tensor, y: Tensor) -> Any:
         with self.field.inside(t, torch.full_like(t, self.sign * torch.inf), y):
             return self.stepper.start(t, y)
-

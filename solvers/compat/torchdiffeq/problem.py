@@ -67,7 +67,9 @@ def pose(
     packed = packing.pack(y0)
     _check_times(t)
     if event_fn is not None and len(t) != 2:
-        raise InputError(f"Expected two times with an event_fn, the start and one in the direction to go, got {len(t)}.")
+        raise InputError(
+            f"Expected two times with an event_fn, the start and one in the direction to go, got {len(t)}."
+        )
     if t.device != packed.device:
         warnings.warn(f"t is on {t.device}, y0 on {packed.device}: t is moved there.", stacklevel=4)
         t = t.to(packed.device)

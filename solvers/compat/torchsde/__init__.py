@@ -1,0 +1,21 @@
+"""The names, signatures and meanings of torchsde: existing code changes one import.
+
+Solutions land on the output times instead of being interpolated there, the clock is double precision whatever ``ts``
+is, and a Brownian motion is the same function of time whatever has been asked before.
+"""
+
+from .brownian import BrownianInterval, BrownianPath, BrownianTree, brownian_interval_like
+from .equation import BaseSDE, SDEIto, SDEStratonovich
+from .integrate import sdeint, sdeint_adjoint
+
+__all__ = [
+    "BaseSDE",
+    "BrownianInterval",
+    "BrownianPath",
+    "BrownianTree",
+    "SDEIto",
+    "SDEStratonovich",
+    "brownian_interval_like",
+    "sdeint",
+    "sdeint_adjoint",
+]
