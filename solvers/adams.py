@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .extrapolation import extrapolated_midpoint
 from .runge_kutta import RungeKutta
-from .state import State, broadcast, map_state, where
+from .state import State, broadcast, map_state, rms_norm, where
 from .stepper import Step
 
 _HIGHEST_ORDER = 12
@@ -26,24 +26,24 @@ class History(NamedTuple):
     Attributes:
         slopes: time derivatives at ``times``; zeros where there is none yet.
         times: (batch, slope).
-        count: how many of them there are, (batch,).
+        known: how many of them there are, (batch,).
     """
 
     slopes: tuple[State, ...]
     times: Float[Tensor, "batch slope"]
-    count: Int[Tensor, " batch"]
+    known: Int[Tensor, " batch"]
 
     def extended(self, t: Tensor, slope: State) -> History:
         """With the slope at a later time in front, the oldest dropped."""
         times = torch.cat([t[:, None], self.times[:, :-1]], dim=1)
-        return History((slope, *self.slopes[:-1]), times, (self.count + 1).clamp(max=len(self.slopes)))
+        return History((slope, *self.slopes[:-1]), times, (self.known + 1).clamp(max=len(self.slopes)))
 
     def going(self, dt: Tensor) -> History:
         """For a step of ``dt``: only the newest slope is kept by the samples that turned round in time."""
         if len(self.slopes) == 1:
             return self
         turned = (self.times[:, 0] - self.times[:, 1]) * dt < 0
-        return self._replace(count=torch.where(turned, torch.ones_like(self.count), self.count))
+        return self._replace(known=torch.where(turned, torch.ones_like(self.known), self.known))
 
 
 class Adams(nn.Module):
@@ -56,7 +56,8 @@ class Adams(nn.Module):
     this is the PECE mode, at two evaluations a step, and each further correction is one more fixed-point iteration
     towards the implicit scheme.
 
-    The error estimate is the difference to the polynomial without its oldest slope. The first steps of a sample, and
+    The error estimate is the difference to the polynomial without its oldest slope, the stiffness estimate that of the
+    slopes in the last correction over that of the states. The first steps of a sample, and
     those after it turned round in time, are extrapolated midpoint steps of an order that the declared one is kept.
 
     Source: E. Hairer, S. Norsett, G. Wanner, "Solving Ordinary Differential Equations I", sections III.1 (equations
@@ -87,6 +88,7 @@ class Adams(nn.Module):
         self.memory = order if corrections == 0 else order - 1
         self.error_order = order if order > 1 else None
         self.dense_order = order
+        self.stability = _stability(self.memory, corrections)
         self.first = RungeKutta(vector_field, extrapolated_midpoint((order + 2) // 2))
         points, self.gauss = _gauss_rule((order + 1) // 2)
         self.register_buffer("points", torch.tensor(points, dtype=torch.float64), persistent=False)
@@ -111,16 +113,18 @@ class Adams(nn.Module):
     ) -> Step:
         """One step. ``reuse`` is the history up to (t, y)."""
         history = (self.start(t, y) if reuse is None else reuse).going(dt)
-        young = (history.count < self.memory) & (dt != 0)
+        young = (history.known < self.memory) & (dt != 0)
         first = self._first_step(t, dt, y, history.slopes[0]) if _may_hold(young) else None
         if first is not None and not _may_hold(~young):
             step = first
         else:
             step = self._multistep(t, dt, y, history, young, first)
+        slope = self.vector_field(t + dt, step.y)
         return replace(
             step,
-            reuse=history.extended(t + dt, self.vector_field(t + dt, step.y)),
+            reuse=history.extended(t + dt, slope),
             evaluations=step.evaluations + 1 + (reuse is None),
+            stiffness=None if step.reuse is None else partial(_quotient, step.y, slope, *step.reuse),
         )
 
     def _first_step(self, t: Tensor, dt: Tensor, y: State, slope: State) -> Step:
@@ -128,7 +132,10 @@ class Adams(nn.Module):
         return replace(step, dense=_Substeps(self, t, dt, y, slope))
 
     def _multistep(self, t: Tensor, dt: Tensor, y: State, history: History, young: Tensor, first: Step | None) -> Step:
-        """A step of the scheme proper; ``first`` holds that of the young samples."""
+        """A step of the scheme proper; ``first`` holds that of the young samples.
+
+        ``Step.reuse`` holds where the last correction took its slope, and this slope.
+        """
 
         def mixed(new: State, of_first: State) -> State:
             return new if first is None else where(young, of_first, new)
@@ -144,7 +151,7 @@ class Adams(nn.Module):
             weights = weights * dt
             known = _sum_onto(y, weights[1:], slopes)
             for _ in range(self.corrections):
-                slope = self.vector_field(t + dt, end)
+                before, slope = end, self.vector_field(t + dt, end)
                 end = mixed(_sum_onto(known, weights, (slope,)), first_y)
             slopes = (slope, *slopes)
         dense = _Integral(self, nodes, dt, y, slopes)
@@ -155,6 +162,7 @@ class Adams(nn.Module):
         return Step(
             y=end,
             error=None if error is None else mixed(error, first_error),
+            reuse=(before, slope) if self.corrections else None,
             dense=dense if first is None else _Either(young, first.dense, dense),
             evaluations=evaluations,
         )
@@ -175,7 +183,7 @@ class Adams(nn.Module):
             others = _product(reach) / reach
         else:
             others = _product(reach[:, None].expand(-1, len(nodes), -1, -1).masked_fill(same[..., None], 1))
-        integrals = sum(weight * value for weight, value in zip(self.gauss, others.unbind(1)))
+        integrals = reduce(torch.add, (weight * value for weight, value in zip(self.gauss, others.unbind(1))))
         integrals = integrals if end is None else integrals * end
         return integrals / spread, integrals[-1] / spread
 
@@ -188,6 +196,42 @@ def _gauss_rule(count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Nodes and weights on [0, 1], exact for polynomials of degree 2 count - 1."""
     points, weights = np.polynomial.legendre.leggauss(count)
     return tuple((points + 1) / 2), tuple(weights / 2)
+
+
+@cache
+def _stability(memory: int, corrections: int) -> float:
+    """The modulus of dt lambda up to which steps of equal length are stable on the negative real axis, by bisection.
+
+    For y' = lambda y the step is y1 = sum_j row_j y_-j: Hairer, Wanner, "Solving Ordinary Differential Equations II",
+    section V.1.
+    """
+    predictor = _at_equal_steps(np.arange(memory))
+    corrector = _at_equal_steps(np.arange(-1, memory)) if corrections else np.zeros(memory + 1)
+    newest = np.eye(memory)[0]
+
+    def grows(z: float) -> bool:
+        row = newest + z * predictor
+        for _ in range(corrections):
+            row = newest + z * (corrector[0] * row + corrector[1:])
+        return bool(np.abs(np.roots([1.0, *-row])).max() > 1 + 1e-9)
+
+    stable, unstable = 0.0, 4.0
+    for _ in range(50):
+        middle = (stable + unstable) / 2
+        stable, unstable = (stable, middle) if grows(-middle) else (middle, unstable)
+    return stable
+
+
+def _at_equal_steps(back: np.ndarray) -> np.ndarray:
+    """Weights of the slopes that many steps back, from the moments 1 / (m + 1) of the step."""
+    moments = 1 / np.arange(1, len(back) + 1)
+    return np.linalg.solve(np.vander(-back.astype(float), increasing=True).T, moments)
+
+
+def _quotient(x: State, of_x: State, y: State, of_y: State) -> Tensor:
+    """|f(x) - f(y)| / |x - y| of each sample, 0 where x = y."""
+    apart, change = (rms_norm(map_state(torch.sub, a, b)) for a, b in ((x, y), (of_x, of_y)))
+    return torch.where(apart > 0, change / torch.where(apart > 0, apart, torch.ones_like(apart)), 0.0)
 
 
 def _may_hold(mask: Bool[Tensor, " batch"]) -> bool:

@@ -123,7 +123,33 @@ def test_samples_of_different_age_do_not_meet(corrections: int) -> None:
         assert torch.equal(inside[i : i + 1], alone.dense(theta[:1], torch.arange(1)))
         assert int(together.evaluations[i]) == int(torch.as_tensor(alone.evaluations).reshape(-1)[0])
         torch.testing.assert_close(alone.y, MODULATED.exact(ti + dts[i], MODULATED.y0[i : i + 1]), rtol=0, atol=1e-4)
-    assert together.reuse.count.tolist() == [3, 4, 2] if corrections == 0 else [3, 3, 2]
+    assert together.reuse.known.tolist() == [3, 4, 2] if corrections == 0 else [3, 3, 2]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 6])
+def test_explicit_stability_interval_is_two_over_the_sum_of_the_weights_moduli(order: int) -> None:
+    """On the negative real axis a root leaves the unit disc through -1, and the weights alternate in sign."""
+    total = sum(abs(weight) for weight in lagrange_integrals([Fraction(-j) for j in range(order)]))
+    assert abs(Adams(lambda t, y: y, order, corrections=0).stability - float(2 / total)) < 1e-6
+
+
+@pytest.mark.parametrize(("order", "corrections"), [(3, 0), (2, 1), (4, 1), (6, 1), (4, 2)])
+def test_steps_decay_within_the_declared_stability_and_grow_beyond(order: int, corrections: int) -> None:
+    scheme = Adams(lambda t, y: -y, order, corrections=corrections)
+
+    def after(dt: float) -> float:
+        t, y = torch.zeros(1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        return float(walk(scheme, t, y, [dt] * 400)[1].abs().max())
+
+    assert after(0.97 * scheme.stability) < 1e-3
+    assert after(1.03 * scheme.stability) > 1
+
+
+def test_stiffness_estimate_is_the_modulus_of_the_eigenvalue() -> None:
+    scheme = Adams(lambda t, y: -7 * y, 4)
+    t, y, history = walk(scheme, torch.zeros(1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64), [0.05] * 5)
+    estimate = scheme(t, torch.full_like(t, 0.05), y, history).stiffness()
+    torch.testing.assert_close(estimate, torch.tensor([7.0], dtype=torch.float64), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(("corrections", "per_step"), [(0, 1), (1, 2), (3, 4)])
