@@ -19,7 +19,7 @@ from .task import Method, Problem
 DTYPE = torch.float64
 METHODS = (
     Method("vanilla"),
-    Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), 20.0),
+    Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), 5.0),
     Method("global stiffness", global_stiffness, 0.02),
     Method("local unbiased", local_error, 1e6),
     Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), 1e6),

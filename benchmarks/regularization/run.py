@@ -21,11 +21,13 @@ import torch
 from torch import nn
 
 from .digits import Digits
+from .digits_sde import DigitsSDE
 from .report import write_report
 from .rows import Row, find, read_rows, write_rows
 from .task import Method, Task, evaluations, predict, train
+from .vowels import Vowels
 
-TASKS: dict[str, Any] = {"digits": Digits}
+TASKS: dict[str, Any] = {"digits": Digits, "digits_sde": DigitsSDE, "vowels": Vowels}
 RESULTS = Path(__file__).parent.parent / "results" / "regularization"
 
 

@@ -101,7 +101,7 @@ def train(task: Task, method: Method, seed: int) -> Trained:
         optimizer.step()
         trained.seconds += time.process_time() - begin
         if (iteration + 1) % max(task.iterations // 10, 1) == 0:
-            trained.curve.append({"iteration": iteration + 1, "loss": float(loss), **evaluations(task, model)})
+            trained.curve.append({"iteration": iteration + 1, "loss": float(loss.detach()), **evaluations(task, model)})
     return trained
 
 

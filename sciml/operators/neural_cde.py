@@ -27,6 +27,8 @@ from sciml.solvers.tableau import TSIT5
 class MatrixField(nn.Module):
     """A network from the state to a matrix (batch, state, channel), bounded by a final tanh as in the paper.
 
+    It is smooth, unlike there, for the solver.
+
     Args:
         state: length of the state.
         channels: of the path that drives it.
@@ -36,7 +38,7 @@ class MatrixField(nn.Module):
     def __init__(self, state: int, channels: int, *, hidden: int = 64) -> None:
         super().__init__()
         self.shape = (state, channels)
-        self.layers = nn.Sequential(nn.Linear(state, hidden), nn.ReLU(), nn.Linear(hidden, state * channels), nn.Tanh())
+        self.layers = nn.Sequential(nn.Linear(state, hidden), nn.SiLU(), nn.Linear(hidden, state * channels), nn.Tanh())
 
     def forward(
         self, t: Float[Tensor, " batch"], z: Float[Tensor, "batch state"]
@@ -99,10 +101,8 @@ class NeuralCDE(nn.Module):
         """The state at the first and the last time; what penalties are taken of, with ``stepper(path)``."""
         path = self.path(ts, values)
         ends = torch.stack([path.ts[:, 0], path.ts[:, -1]], dim=1)
-        # Where the path has corners no step may straddle one: that would cost its order.
-        stops = Stops(jumps=path.ts[:, 1:-1]) if path.smoothness == 0 and path.ts.shape[1] > 2 else None
         y0 = self.first(path.evaluate(ends[:, 0]))
-        return solve(self.stepper(path), y0, ends, self.controller, stops=stops, keep_steps=keep_steps)
+        return solve(self.stepper(path), y0, ends, self.controller, stops=_stops(path), keep_steps=keep_steps)
 
     def path(
         self,
@@ -116,3 +116,11 @@ class NeuralCDE(nn.Module):
     def stepper(self, path: Path) -> Stepper:
         """The stepper along ``path``."""
         return self.build(ControlledField(path, self.field))
+
+
+def _stops(path: Path) -> Stops | None:
+    """Where steps have to end: a step across a corner of the path, or of its slope, loses its order."""
+    if path.smoothness > 1:
+        return None
+    inner = path.ts[:, 1:-1]
+    return Stops(jumps=inner) if path.smoothness == 0 else Stops(steps=inner)

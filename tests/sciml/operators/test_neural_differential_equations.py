@@ -120,7 +120,7 @@ def test_cde_takes_gaps_and_own_times(interpolate: object) -> None:
     model = NeuralCDE(2, 4, state=5, hidden=6, interpolate=interpolate, controller=TIGHT)
     outputs = model(ts, values)
     assert outputs.shape == (3, 4)
-    torch.testing.assert_close(model(ts[1:2], values[1:2]), outputs[1:2], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(model(ts[1:2], values[1:2]), outputs[1:2], rtol=1e-4, atol=1e-4)
     gradients = torch.autograd.grad(outputs.sum(), list(model.parameters()))
     assert all(bool(torch.isfinite(g).all()) and float(g.abs().max()) > 0 for g in gradients)
 

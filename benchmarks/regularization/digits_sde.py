@@ -1,0 +1,111 @@
+"""Handwritten digits by a neural SDE (Pal et al.'s MNIST NSDE at 8 x 8 pixels): diagonal noise, SOSRI, adaptive.
+
+A linear layer makes the first state, another reads the last; one path a sample in training, the mean over several in
+prediction. Each prediction meets the same Brownian paths, so that evaluations can be compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from sciml.solvers.brownian import BrownianPath
+from sciml.solvers.pid import PIDController
+from sciml.solvers.regularization import global_error, local_error, mean_of_steps, random_end
+from sciml.solvers.sde import SDE, Noise
+from sciml.solvers.sde_schemes.sri import SOSRI
+from sciml.solvers.sde_stepper import SDEStepper
+from sciml.solvers.solve import solve
+
+from .task import Method, Problem
+
+DTYPE = torch.float64
+# No step may be chosen from a slope here: the local penalty takes the kept steps' length.
+METHODS = (
+    Method("vanilla"),
+    Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), 10.0),
+    Method("local unbiased", local_error, 10.0),
+    Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), 10.0),
+    Method("STEER", times=lambda ts: random_end(ts, 0.5)),
+)
+
+
+class DigitsModel(nn.Module):
+    """Drift of one hidden layer, diffusion linear in each component."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(64, 32), nn.Linear(32, 10)
+        self.layers = nn.Sequential(nn.Linear(32, hidden), nn.Tanh(), nn.Linear(hidden, 32), nn.Tanh())
+        self.slope, self.offset = nn.Parameter(0.2 * torch.randn(32)), nn.Parameter(0.2 * torch.randn(32))
+
+    def drift(self, t: Tensor, z: Tensor) -> Tensor:
+        return self.layers(z)
+
+    def diffusion(self, t: Tensor, z: Tensor) -> Tensor:
+        return self.offset + self.slope * z
+
+
+@dataclass
+class DigitsSDE:
+    """1347 images to train on, 450 to test on; the split is the same for all seeds."""
+
+    name = "digits_sde"
+    score = "test accuracy (higher is better)"
+    methods = METHODS
+    iterations: int = 400
+    tolerance: float = 0.01
+    hidden: int = 64
+    batch: int = 128
+    paths: int = 4
+    learning_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        data = load_digits()
+        order = torch.randperm(len(data.target), generator=torch.Generator().manual_seed(0))
+        images, labels = torch.tensor(data.data / 16, dtype=DTYPE)[order], torch.tensor(data.target)[order]
+        self.test, self.train = (images[:450], labels[:450]), (images[450:], labels[450:])
+        self.controller = PIDController(
+            rtol=self.tolerance, atol=self.tolerance, coefficients=(0.1, 0.3, 0.0), dt0=0.05, dt_max=0.5
+        )
+
+    def settings(self) -> dict[str, object]:
+        return asdict(self)
+
+    def model(self) -> nn.Module:
+        return DigitsModel(self.hidden).to(DTYPE)
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(model.parameters(), lr=self.learning_rate)
+
+    def training_problem(self, model: nn.Module, iteration: int) -> Problem:
+        chosen = torch.randint(len(self.train[1]), (self.batch,))
+        labels = self.train[1][chosen]
+        return self._problem(model, self.train[0][chosen], 1000 + iteration, labels)
+
+    def prediction_problem(self, model: nn.Module) -> Problem:
+        return self._problem(model, self.test[0][:256], 0, self.test[1][:256])
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module) -> float:
+        images, labels = self.test
+        scores = torch.zeros(len(labels), 10, dtype=DTYPE)
+        for seed in range(self.paths):
+            problem = self._problem(model, images, seed, labels)
+            scores += model.head(solve(problem.stepper, problem.y0, problem.ts, self.controller).ys[:, -1])
+        return float((scores.argmax(dim=1) == labels).double().mean())
+
+    def _problem(self, model: nn.Module, images: Tensor, seed: int, labels: Tensor) -> Problem:
+        z0 = model.first(images)
+        path = BrownianPath(seed, tuple(z0.shape), cell=0.25, dtype=DTYPE)
+        sde = SDE(model.drift, model.diffusion, Noise.DIAGONAL)
+        return Problem(
+            stepper=SDEStepper(sde, path, SOSRI),
+            y0=z0,
+            ts=torch.tensor([0.0, 1.0], dtype=DTYPE),
+            loss=lambda zs: F.cross_entropy(model.head(zs[:, -1]), labels),
+        )
