@@ -49,28 +49,33 @@ class SDE(nn.Module):
         diffusion: ``(t, y)`` to y's shape or to a matrix (batch, *state, noise), as ``noise`` says.
         noise: the kind of noise.
         calculus: Ito's or Stratonovich's. For additive noise they are the same.
+        joint: ``(t, y)`` to drift and diffusion, where to compute them together is cheaper.
     """
 
     def __init__(
-        self, drift: Coefficient, diffusion: Coefficient, noise: Noise, calculus: Calculus = Calculus.ITO
+        self,
+        drift: Coefficient,
+        diffusion: Coefficient,
+        noise: Noise,
+        calculus: Calculus = Calculus.ITO,
+        *,
+        joint: Callable[..., tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         super().__init__()
-        self.drift, self.diffusion = drift, diffusion
+        self.drift, self.diffusion, self.joint = drift, diffusion, joint
         self.noise, self.calculus = Noise(noise), Calculus(calculus)
 
     def forward(self, t: Float[Tensor, " batch"], y: Float[Tensor, "batch *state"]) -> tuple[Tensor, Tensor]:
         """Drift and diffusion at (t, y)."""
-        return self.drift(t, y), self.diffusion(t, y)
+        return (self.drift(t, y), self.diffusion(t, y)) if self.joint is None else self.joint(t, y)
 
     def bind(self, args: tuple[Any, ...]) -> SDE:
         """The SDE whose coefficients are called with ``args`` after t and y."""
-        drift, diffusion = (BoundField(field, args) for field in (self.drift, self.diffusion))
-        return SDE(drift, diffusion, self.noise, self.calculus)
+        return self._with(lambda field: BoundField(field, args))
 
     def select(self, rows: Tensor) -> SDE:
         """The SDE of these samples alone, where a coefficient holds tensors that are per sample."""
-        fields = [field.select(rows) if hasattr(field, "select") else field for field in (self.drift, self.diffusion)]
-        return SDE(fields[0], fields[1], self.noise, self.calculus)
+        return self._with(lambda field: field.select(rows) if hasattr(field, "select") else field)
 
     def to_stratonovich(self) -> SDE:
         """The same process, written in Stratonovich's calculus."""
@@ -82,6 +87,10 @@ class SDE(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.noise.value} noise, {self.calculus.value}"
+
+    def _with(self, change: Callable[[Any], Any]) -> SDE:
+        joint = None if self.joint is None else change(self.joint)
+        return SDE(change(self.drift), change(self.diffusion), self.noise, self.calculus, joint=joint)
 
     def _converted(self, calculus: Calculus, factor: float) -> SDE:
         if self.calculus is calculus or self.noise is Noise.ADDITIVE:
@@ -114,6 +123,8 @@ def product(
 ) -> Float[Tensor, "batch *state"]:
     """The diffusion times noise: element by element, or a matrix times a vector.
 
+    The vector is one for the whole state, (batch, noise), or one for each index of its first axes.
+
     Raises:
         ValueError: the shapes of diffusion, noise and state do not fit each other.
     """
@@ -124,12 +135,13 @@ def product(
                 f"{tuple(w.shape)}. Noise that mixes components takes a matrix diffusion, (batch, *state, noise)."
             )
         return g * w
-    if g.shape[:-1] != y.shape or w.shape != (len(y), g.shape[-1]):
+    prefix, noise = w.shape[:-1], w.shape[-1]
+    if g.shape != (*y.shape, noise) or y.shape[: len(prefix)] != prefix:
         raise ValueError(
             f"Expected a matrix diffusion of shape {(*y.shape, 'noise')} and a Brownian path of shape (batch, noise), "
             f"got {tuple(g.shape)} and {tuple(w.shape)}."
         )
-    return (g * w.reshape(len(y), *[1] * (y.dim() - 1), -1)).sum(dim=-1)
+    return (g * w.reshape(*prefix, *[1] * (y.dim() - len(prefix)), noise)).sum(dim=-1)
 
 
 def derivative_along(

@@ -50,7 +50,7 @@ def _derivative_free(sde: SDE, t: Tensor, dt: Tensor, y: Tensor, noise: Brownian
         if diagonal:
             second = difference * (noise.w * noise.w - less)
         else:
-            second = product(difference, noise.w * noise.w[:, j : j + 1], y) - less * difference[..., j]
+            second = product(difference, noise.w * noise.w[..., j : j + 1], y) - less * difference[..., j]
         result = result + second / torch.where(h == 0, 1.0, 2 * h.abs().sqrt())
     return Step(y=result, evaluations=1 + len(columns) * (1 if ito else 2))
 

@@ -164,7 +164,7 @@ def _step(tableau: SRITableau, sde: SDE, t: Tensor, dt: Tensor, y: Tensor, noise
 def _elementwise(g: Tensor, noise: Tensor, y: Tensor) -> Tensor:
     """The noise as it multiplies y's components; its shape is checked."""
     product(g, noise, y)
-    return noise if g.dim() == y.dim() else noise.reshape(len(y), *[1] * (y.dim() - 1))
+    return noise if g.dim() == y.dim() else noise.reshape(*noise.shape[:-1], *[1] * (y.dim() - noise.dim() + 1))
 
 
 def _scheme(name: str, tableau: SRITableau, error_order: float) -> SDEScheme:
