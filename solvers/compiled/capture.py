@@ -77,7 +77,7 @@ def capture(stepper: Any, inside: bool, moves: Sequence[Tensor], y: State, reuse
     """
     given = [*moves, *leaves(y), *leaves(reuse)]
     with torch.enable_grad(), explained(stepper):
-        returned = compiled(replay, _catch, "")(stepper, inside, *moves, y, reuse)  # type: ignore[arg-type]
+        returned = compiled(replay, _catch, "")(stepper, inside, *moves, y, reuse)
     step, inputs = _noted.call
     places = {id(tensor): place for place, tensor in enumerate(given)}
     sources = tuple(places.get(id(tensor)) for tensor in inputs)

@@ -111,8 +111,13 @@ def run_march(plan: Plan, carry: Carry, outputs: State, records: Records | None,
 def compile_program(function: Callable[..., Any], backend: Any, device: str) -> Callable[..., Any]:
     """The compiled twin of a function over tensors; torch keeps one program for each set of arguments unlike others."""
     options = _CPU_OPTIONS if backend == "inductor" and device == "cpu" else None
-    return torch.compile(
-        function, fullgraph=True, dynamic=False, backend=backend, options=options, recompile_limit=_RECOMPILE_LIMIT
+    return torch.compile(  # type: ignore[call-overload]
+        function,
+        fullgraph=True,
+        dynamic=False,
+        backend=backend,
+        options=options,
+        recompile_limit=_RECOMPILE_LIMIT,
     )
 
 

@@ -16,7 +16,7 @@ from .gradient import march_recorded
 from .iteration import NOTHING, RUNNING, Carry, Plan, is_nothing, take
 from .program import run_march
 
-_WINDOW = 4  # output times that one iteration serves, where they can be denser than steps
+_NARROW = 16  # numbers per sample under which a vector field is likely to cost no more than the dense output
 _NO_LIMIT = torch.iinfo(torch.int64).max
 
 
@@ -51,7 +51,7 @@ def solve_compiled(
     batch = batch_of(y0)
     ts = torch.as_tensor(ts, device=leaves(y0)[0].device)
     ts = (ts.expand(batch, -1) if ts.dim() == 1 else ts).contiguous()
-    plan = _plan(stepper, ts, controller, max_steps)
+    plan = _plan(stepper, y0, ts, controller, max_steps)
     carry = _begin(plan, y0)
     _check_constants(ts, carry)
     outputs = map_state(lambda leaf: _room(leaf, ts.shape[1]), y0)
@@ -65,7 +65,7 @@ def solve_compiled(
     return solution
 
 
-def _plan(stepper: Stepper, ts: Tensor, controller: StepSizeController, max_steps: int | None) -> Plan:
+def _plan(stepper: Stepper, y0: State, ts: Tensor, controller: StepSizeController, max_steps: int | None) -> Plan:
     backwards = ts[:, -1] < ts[:, 0]
     lands = getattr(stepper, "dense_order", None) is None
     inside = not lands and ts.shape[1] > 2  # the last time is always the end of a step
@@ -75,10 +75,20 @@ def _plan(stepper: Stepper, ts: Tensor, controller: StepSizeController, max_step
         ts=ts,
         sign=torch.where(backwards, -1.0, 1.0).to(ts.dtype),
         limit=torch.tensor(_NO_LIMIT if max_steps is None else max_steps, device=ts.device),
-        window=min(_WINDOW, ts.shape[1] - 1) if inside else 1,
+        window=_window(y0, ts.shape[1]) if inside else 1,
         lands=lands,
         inside=inside,
     )
+
+
+def _window(y0: State, count: int) -> int:
+    """How many output times one iteration serves.
+
+    Every slot costs an evaluation of the dense output in every iteration, and a step that passes more output times
+    than there are slots costs an iteration for each further window.
+    """
+    narrow = sum(leaf.shape[1:].numel() for leaf in leaves(y0)) < _NARROW
+    return min(max(count // 32, 1), 8) if narrow else min(count - 1, 16)
 
 
 def _begin(plan: Plan, y0: State) -> Carry:
