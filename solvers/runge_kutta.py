@@ -57,7 +57,7 @@ class RungeKutta(nn.Module):
         Raises:
             ValueError: the vector field returns another structure or shape than y.
         """
-        return map_state(_checked, y, self.vector_field(t, y)) if reuse is None else reuse
+        return _matched(y, self.vector_field(t, y)) if reuse is None else reuse
 
     def forward(self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: State, reuse: Any = None) -> Step:
         """One step. ``reuse`` is the slope at (t, y), where known.
@@ -245,10 +245,10 @@ class _Stages:
     def _blend(self, start: Tensor, slopes: list[Tensor], weights: Tensor, rows: Tensor) -> Tensor:
         """start + sum_i weights_i slopes_i at ``rows``."""
         shaped = weights.reshape(weights.shape + (1,) * (start.dim() - 1)).to(real_dtype(start)).unbind(0)
-        total = None
-        for weight, stage in zip(shaped, self._plan.used):
-            slope = slopes[stage].index_select(0, rows)
-            total = weight * slope if total is None else torch.addcmul(total, weight, slope)
+        at_rows = (slopes[stage].index_select(0, rows) for stage in self._plan.used)
+        total = shaped[0] * next(at_rows)
+        for weight, slope in zip(shaped[1:], at_rows):
+            total = torch.addcmul(total, weight, slope)
         return start.index_select(0, rows) + total
 
 
@@ -261,6 +261,16 @@ def _parts(y: State, slope: State) -> list[Tensor]:
     if isinstance(y, Tensor):
         return [slope if slope.dtype == y.dtype else _checked(y, slope)]
     return leaves(map_state(_checked, y, slope))
+
+
+def _matched(y: State, slope: State) -> State:
+    """The first slope of a step, its structure compared with y's."""
+    if not isinstance(y, Tensor) and (type(slope) is not type(y) or len(slope) != len(y)):
+        came = "one tensor" if isinstance(slope, Tensor) else f"a {type(slope).__name__}"
+        raise ValueError(
+            f"Expected vector_field(t, y) structured as y, a {type(y).__name__} of {len(y)} entries, got {came}."
+        )
+    return map_state(_checked, y, slope)
 
 
 def _checked(u: Tensor, f: Any) -> Tensor:

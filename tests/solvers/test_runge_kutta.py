@@ -279,3 +279,13 @@ def test_advance_is_the_weighted_sum() -> None:
 def test_a_field_of_another_shape_or_kind_is_refused(field, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=message):
         RungeKutta(field, SSPRK3)(*clocks(3), states(3, 2))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [lambda t, y: y["a"], lambda t, y: {"a": y["a"]}, lambda t, y: (y["a"], y["b"])],
+    ids=("one", "few", "tuple"),
+)
+def test_a_field_of_another_structure_is_refused(field) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match="structured as y, a dict of 2 entries"):
+        RungeKutta(field, TSIT5)(*clocks(3), {"a": states(3), "b": states(3)})
