@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from sciml.solvers.brownian import BrownianPath
@@ -21,6 +20,7 @@ from sciml.solvers.sde_schemes.sri import SOSRI
 from sciml.solvers.sde_stepper import SDEStepper
 from sciml.solvers.solve import solve
 
+from .classification import digits
 from .task import Method, Problem
 
 DTYPE = torch.float64
@@ -65,10 +65,8 @@ class DigitsSDE:
     learning_rate: float = 0.01
 
     def __post_init__(self) -> None:
-        data = load_digits()
-        order = torch.randperm(len(data.target), generator=torch.Generator().manual_seed(0))
-        images, labels = torch.tensor(data.data / 16, dtype=DTYPE)[order], torch.tensor(data.target)[order]
-        self.test, self.train = (images[:450], labels[:450]), (images[450:], labels[450:])
+        data = digits()
+        self.test, self.train = data.test, data.train
         self.controller = PIDController(
             rtol=self.tolerance, atol=self.tolerance, coefficients=(0.1, 0.3, 0.0), dt0=0.05, dt_max=0.5
         )

@@ -13,21 +13,27 @@ import argparse
 import os
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from .digits import Digits
+from .classification import Classification, digits, signals
 from .digits_sde import DigitsSDE
 from .report import write_report
 from .rows import Row, find, read_rows, write_rows
 from .task import Method, Task, evaluations, predict, train
 from .vowels import Vowels
 
-TASKS: dict[str, Any] = {"digits": Digits, "digits_sde": DigitsSDE, "vowels": Vowels}
+TASKS: dict[str, Callable[..., Task]] = {
+    "digits": partial(Classification, "digits", digits),
+    "signals": partial(Classification, "signals", signals),
+    "digits_sde": DigitsSDE,
+    "vowels": Vowels,
+}
 RESULTS = Path(__file__).parent.parent / "results" / "regularization"
 
 
