@@ -41,14 +41,17 @@ class Problem:
         """Collect what gradients are needed for.
 
         Raises:
-            ValueError: the stepper integrates no vector field.
+            ValueError: the stepper integrates no vector field, or one of more than a slope (an SDE).
         """
         if not (hasattr(stepper, "vector_field") and hasattr(stepper, "over")):
             raise ValueError(
                 f"{name} integrates the equations of the gradient over the stepper's vector field, and "
                 f"{type(stepper).__name__} has none (vector_field, over). Use adjoint=RecursiveCheckpoint()."
             )
-        return cls(name, stepper.vector_field, y0, ts, parameters_of(stepper, ts[:, 0], y0))
+        wanted = parameters_of(stepper, ts[:, 0], y0)
+        with torch.no_grad():
+            _check_slope(stepper.vector_field(ts[:, 0], y0), y0, name)
+        return cls(name, stepper.vector_field, y0, ts, wanted)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -158,6 +161,15 @@ def _ratio(size: Tensor, unit: Tensor) -> Tensor:
     """size / unit, 1 where either vanishes."""
     usable = (size > 0) & (unit > 0) & torch.isfinite(size)
     return torch.where(usable, size / unit, torch.ones_like(size))
+
+
+def _check_slope(slope: State, y: State, name: str) -> None:
+    """Raise unless the field gives a slope."""
+    if pytree.tree_structure(slope) != pytree.tree_structure(y):
+        raise ValueError(
+            f"{name} integrates the equations of the gradient of an ODE, and this vector field gives no slope of y's "
+            "structure (an SDE's gives drift and diffusion). Use adjoint=RecursiveCheckpoint()."
+        )
 
 
 def _plus_last(outputs: Tensor, end: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from .silent import Silent
 from .vjp import inexact, inexact_leaves
 
 
+@runtime_checkable
 class History(Protocol):
     """What is kept of a solve.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -52,10 +52,14 @@ class Outputs:
         return Outputs(self.ts[rows], select(self.ys, rows), select(self.gradients, rows))
 
 
+@runtime_checkable
 class Equations(Protocol):
     """The differential equations of a state that holds the gradient a."""
 
-    field: VectorField
+    @property
+    def field(self) -> VectorField:
+        """The vector field of the forward solve."""
+        ...
 
     def joined(self, y: State, a: State) -> State:
         """The state of y and a."""
@@ -93,26 +97,26 @@ class GradientStepper:
         self.error_order = getattr(self.inner, "error_order", None)
         self.stability = getattr(self.inner, "stability", None)
 
-    def start(self, t: Tensor, state: State) -> Any:
-        return self.inner.start(t, state) if hasattr(self.inner, "start") else None
+    def start(self, t: Tensor, y: State) -> Any:
+        return self.inner.start(t, y) if hasattr(self.inner, "start") else None
 
-    def slope(self, t: Tensor, state: State, reuse: Any = None) -> State:
+    def slope(self, t: Tensor, y: State, reuse: Any = None) -> State:
         own = getattr(self.inner, "slope", None)
-        return self.equations.slope(t, state) if own is None else own(t, state, reuse)
+        return self.equations.slope(t, y) if own is None else own(t, y, reuse)
 
     def select(self, rows: Tensor) -> GradientStepper:
         return GradientStepper(self.scheme, self.equations.select(rows), self.outputs.select(rows))
 
-    def __call__(self, t: Tensor, dt: Tensor, state: State, reuse: Any = None) -> Step:
+    def __call__(self, t: Tensor, dt: Tensor, y: State, reuse: Any = None) -> Step:
         met = self.outputs.at(t)
         spent = 0
         if met is not None:
-            hit, y, gradient = met
-            state = self.equations.jumped(hit, y, gradient, state)
+            hit, output, gradient = met
+            y = self.equations.jumped(hit, output, gradient, y)
             if reuse is not None:
-                reuse, spent = where(hit, self.start(t, state), reuse), 1
-        step = call(self.inner, t, dt, state, reuse)
-        dense = interpolant(self.equations.slope, t, dt, state, step)
+                reuse, spent = where(hit, self.start(t, y), reuse), 1
+        step = call(self.inner, t, dt, y, reuse)
+        dense = interpolant(self.equations.slope, t, dt, y, step)
         return replace(step, dense=dense, evaluations=step.evaluations + spent)
 
 
@@ -134,7 +138,7 @@ def gradient_slope(field: VectorField, t: Tensor, y: State, a: State) -> tuple[S
     try:
         y = map_state(lambda leaf: leaf if again and leaf.requires_grad else tracked(leaf), y)
     except RuntimeError:  # inside a transform of torch.func
-        slope, pull = torch.func.vjp(lambda state: field(t, state), y)
+        slope, pull, *_ = torch.func.vjp(lambda state: field(t, state), y)
         return slope, map_state(torch.neg, pull(a)[0])
     with torch.enable_grad():
         slope = field(t, y)

@@ -47,6 +47,7 @@ class TakenStep:
 Observer = Callable[[TakenStep], None]
 
 
+@runtime_checkable
 class Run(Protocol):
     """The time loop with everything bound but the problem; it differentiates through whatever has gradients."""
 

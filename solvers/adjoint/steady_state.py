@@ -94,7 +94,7 @@ def steady_state(
     with torch.no_grad():
         t, y = _settled(stepper, field, map_state(torch.detach, y0), controller, args, horizon, tolerance)
     rows = RowField(BoundField(field, args), Layout(y))
-    found = _found(rows, t, rows.layout.flatten(y), linear or Dense(), horizon, tolerance)
+    found = _found(rows, t, rows.layout.flatten(y), Dense() if linear is None else linear, horizon, tolerance)
     if not bool(found.converged.all()):
         raise NotAtRest(found, horizon, tolerance)
     return found

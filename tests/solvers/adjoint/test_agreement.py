@@ -15,10 +15,14 @@ from sciml.solvers.adjoint.checkpoint import RecursiveCheckpoint
 from sciml.solvers.adjoint.direct import Direct
 from sciml.solvers.adjoint.interpolated import Interpolated
 from sciml.solvers.adjoint.reversible import ReversibleAdjoint
+from sciml.solvers.brownian import BrownianPath
 from sciml.solvers.reversible import AsynchronousLeapfrog, ReversibleHeun
+from sciml.solvers.sde import SDE, Noise
+from sciml.solvers.sde_schemes.sri import SRIW1
+from sciml.solvers.sde_stepper import SDEStepper
 from sciml.solvers.state import leaves
 from sciml.solvers.tableau import RK4
-from tests.solvers.adjoint.cases import CASES, AdjointCase, Setup, leaf, times
+from tests.solvers.adjoint.cases import BATCH, CASES, AdjointCase, Setup, leaf, times
 
 case_sweep = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 exact_sweep = pytest.mark.parametrize(
@@ -128,6 +132,21 @@ def test_a_stepper_without_a_vector_field_is_checkpointed() -> None:
             gradients(setup, build, PIDController(1e-3, 1e-3), adjoint)
     with pytest.raises(ValueError, match="cannot undo its steps"):
         gradients(setup, build, PIDController(1e-3, 1e-3), ReversibleAdjoint())
+
+
+def test_stochastic_steps_are_repeated_on_their_path() -> None:
+    """Rejected and repeated steps see one Brownian path; an SDE has no equations of the gradient to integrate here."""
+    setup = CASES[1].build()
+    path = BrownianPath(3, (BATCH, 2), 0.1, dtype=torch.float64)
+
+    def build(field: Any) -> SDEStepper:
+        return SDEStepper(SDE(field, lambda t, y: 0.1 * y.cos(), Noise.DIAGONAL), path, SRIW1)
+
+    setup = replace(setup, ts=setup.ts.detach(), wanted=(setup.wanted[0], *setup.wanted[2:]))
+    expected = gradients(setup, build, PIDController(1e-2, 1e-2), Direct())
+    assert_agree(gradients(setup, build, PIDController(1e-2, 1e-2), RecursiveCheckpoint(2)), expected, 1e-12)
+    with pytest.raises(ValueError, match="drift and diffusion"):
+        gradients(setup, build, PIDController(1e-2, 1e-2), Backsolve())
 
 
 @pytest.mark.parametrize(
