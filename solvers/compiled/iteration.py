@@ -31,7 +31,7 @@ class Carry(NamedTuple):
     Attributes:
         t, y, reuse: where each sample is, and what the next step may reuse, or ``NOTHING``.
         dt, history: the controller's proposal and memory, or ``NOTHING``.
-        index: of the next output time.
+        upcoming: index of the next output time.
         status: ``RUNNING`` or a ``Status``.
         accepted, attempts, evaluations: counts.
     """
@@ -41,7 +41,7 @@ class Carry(NamedTuple):
     reuse: Any
     dt: Tensor
     history: Any
-    index: Tensor
+    upcoming: Tensor
     status: Tensor
     accepted: Tensor
     attempts: Tensor
@@ -140,7 +140,7 @@ def settle(step: Step, moved: Tensor, y: State, reuse: Any) -> tuple[State, Any]
 def _propose(plan: Plan, carry: Carry) -> tuple[Tensor, Tensor, Tensor]:
     """The length of the next step, the time it must not pass, and whether it reaches that."""
     last = plan.ts.shape[1] - 1
-    column = carry.index.clamp(max=last) if plan.lands else torch.full_like(carry.index, last)
+    column = carry.upcoming.clamp(max=last) if plan.lands else torch.full_like(carry.upcoming, last)
     target = plan.ts.gather(1, column[:, None])[:, 0]
     remaining = target - carry.t
     proposed = carry.dt
@@ -155,7 +155,7 @@ def _propose(plan: Plan, carry: Carry) -> tuple[Tensor, Tensor, Tensor]:
 def _serve(plan: Plan, carry: Carry, dt: Tensor, t_next: Tensor, accept: Tensor) -> tuple[Emission, Tensor]:
     """The outputs that the step passes, as many as the window holds, and the samples with more of them."""
     count = plan.ts.shape[1]
-    slots = carry.index[:, None] + torch.arange(plan.window + 1, device=dt.device)
+    slots = carry.upcoming[:, None] + torch.arange(plan.window + 1, device=dt.device)
     times = plan.ts.gather(1, slots.clamp(max=count - 1))
     passed = (t_next[:, None] - times) * plan.sign[:, None] >= 0
     passed = passed & accept[:, None] & (slots < count)
@@ -168,10 +168,10 @@ def _serve(plan: Plan, carry: Carry, dt: Tensor, t_next: Tensor, accept: Tensor)
 
 
 def _move(plan: Plan, carry: Carry, step: Step, control: Control, moves: Moves, t_next: Tensor, waits: Tensor) -> Carry:
-    """Go on, per sample; samples that wait for more outputs keep everything but their index."""
+    """Go on, per sample; samples that wait for more outputs keep everything but their place among the output times."""
     running = carry.status == RUNNING
     served = (moves.emission.slots < plan.ts.shape[1]).sum(dim=1)
-    index = carry.index + served
+    upcoming = carry.upcoming + served
     t = torch.where(moves.moved, t_next, carry.t)
     y, reuse = settle(step, moves.moved, carry.y, carry.reuse)
     proposed = control.dt
@@ -183,14 +183,14 @@ def _move(plan: Plan, carry: Carry, step: Step, control: Control, moves: Moves, 
     short = running & ~control.accept & (proposed.abs() <= _resolution(plan, t))
     status = torch.where(running & (attempts >= plan.limit), int(Status.MAX_STEPS), carry.status)
     status = torch.where(short, int(Status.STEP_UNDERFLOW), status)
-    status = torch.where(running & (index >= plan.ts.shape[1]), int(Status.SUCCESS), status)
+    status = torch.where(running & (upcoming >= plan.ts.shape[1]), int(Status.SUCCESS), status)
     return Carry(
         t=t,
         y=y,
         reuse=reuse,
         dt=torch.where(waits, carry.dt, proposed),
         history=NOTHING if is_nothing(carry.history) else where(waits, carry.history, control.history),
-        index=index,
+        upcoming=upcoming,
         status=status,
         accepted=carry.accepted + moves.moved,
         attempts=attempts,

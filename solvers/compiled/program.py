@@ -47,7 +47,7 @@ class Records:
             dt=room(t),
             moved=t.new_empty(rows, *t.shape, dtype=torch.bool),
             theta=room(t, window),
-            slots=room(carry.index, window),
+            slots=room(carry.upcoming, window),
             y=map_state(room, carry.y),
             reuse=map_state(room, carry.reuse),
         )

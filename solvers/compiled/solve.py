@@ -105,7 +105,7 @@ def _begin(plan: Plan, y0: State) -> Carry:
         reuse=NOTHING if reuse is None else map_state(_fresh, reuse),
         dt=_fresh(control.dt),
         history=NOTHING if control.history is None else pytree.tree_map(_fresh, control.history),
-        index=counts + 1,
+        upcoming=counts + 1,
         status=status if plan.ts.shape[1] > 1 else counts.clone(),
         accepted=counts.clone(),
         attempts=counts.clone(),

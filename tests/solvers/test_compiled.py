@@ -66,16 +66,16 @@ def test_failures_have_the_eager_statuses() -> None:
 
     y0 = torch.tensor([[1.0], [0.1], [torch.nan]], dtype=torch.float64)
     ts = torch.tensor([0.0, 0.5, 2.0], dtype=torch.float64)
-    stepper = RungeKutta(blows_up, HEUN)
-    eager = solve(stepper, y0, ts, PID, throw=False)
-    compiled = _without_code(stepper, y0, ts, PID, throw=False)
+    stepper, loose = RungeKutta(blows_up, HEUN), PIDController(rtol=1e-2, atol=1e-3)
+    eager = solve(stepper, y0, ts, loose, throw=False)
+    compiled = _without_code(stepper, y0, ts, loose, throw=False)
     assert torch.equal(compiled.statistics.status, eager.statistics.status)
     assert compiled.statistics.status.tolist() == [Status.STEP_UNDERFLOW, Status.SUCCESS, Status.STEP_UNDERFLOW]
     torch.testing.assert_close(compiled.ys, eager.ys, equal_nan=True)
-    short = _without_code(stepper, y0, ts, PID, throw=False, max_steps=7)
-    same(short, solve(stepper, y0, ts, PID, throw=False, max_steps=7))
+    short = _without_code(stepper, y0, ts, loose, throw=False, max_steps=3)
+    same(short, solve(stepper, y0, ts, loose, throw=False, max_steps=3))
     with pytest.raises(SolveError, match="max_steps"):
-        _without_code(stepper, y0, ts, PID, max_steps=7)
+        _without_code(stepper, y0, ts, loose, max_steps=3)
 
 
 def test_gradients_of_the_state_parameters_arguments_and_closures_are_the_eager_ones() -> None:
