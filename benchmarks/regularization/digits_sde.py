@@ -57,8 +57,8 @@ class DigitsSDE:
     name = "digits_sde"
     score = "test accuracy (higher is better)"
     methods = METHODS
-    iterations: int = 400
-    tolerance: float = 0.01
+    iterations: int = 300
+    tolerance: float = 0.1
     hidden: int = 64
     batch: int = 128
     paths: int = 4
