@@ -14,7 +14,7 @@ from .brownian_bridge import Bridge, sum_first
 from .splitmix import normal_pairs, split
 
 _LARGEST_LEVELS = 30
-_TABLE = 2**17  # numbers of cells in advance that are drawn at once
+_TABLE = 2**16  # numbers of cells in advance that are drawn at once
 _REMEMBERED = 4  # a step and its two halves have four ends, less the one that the next begins with
 
 
@@ -58,8 +58,8 @@ class BrownianPath:
     refined by halving. Choose the cell as long as the steps: ``cell=dt`` for fixed steps, and for adaptive ones about
     the longest step. Increments add up: W(s, u) = W(s, t) + W(t, u), to rounding.
 
-    A time within some hundred roundings of a cell's boundary is taken for the boundary. Two times that lie in one interval of
-    length cell / 2^levels are each of the exact law, but not jointly.
+    A time within some hundred roundings of a cell's boundary is taken for the boundary. Two times that lie in one
+    interval of length cell / 2^levels are each of the exact law, but not jointly.
 
     Args:
         seed: any integer.
@@ -126,8 +126,6 @@ class BrownianPath:
         moved._keys, moved._tables, moved._points = self._keys.to(device), {}, []
         return moved
 
-    @torch.inference_mode(False)  # what is kept for later calls may meet gradients
-    @torch.no_grad()
     def __call__(
         self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], *, area: bool = False
     ) -> BrownianIncrement:
@@ -153,8 +151,9 @@ class BrownianPath:
             return None
         extremes = (*t.aminmax(), *dt.aminmax())
         if t.is_cuda:  # one synchronisation instead of four
-            extremes = torch.stack([value.double() for value in extremes])
-        earliest, latest, shortest, longest = (value.item() for value in extremes)
+            earliest, latest, shortest, longest = torch.stack([value.double() for value in extremes]).tolist()
+        else:
+            earliest, latest, shortest, longest = (value.item() for value in extremes)
         if earliest != latest or shortest != longest:
             return None
         slack = _slack(t.dtype)
@@ -175,10 +174,13 @@ class BrownianPath:
         base = cell // size * size
         table = self._tables.get(stream)
         if table is None or table.base != base:
-            pairs = torch.arange(base // 2, base // 2 + size // 2, device=self.device)
-            drawn = self._over_cells(stream, pairs.reshape(-1, *[1] * len(self.shape)))
-            table = self._tables[stream] = _Table(base, *drawn)
+            table = self._tables[stream] = self._draw_table(stream, base, size)
         return (table.odd if cell % 2 else table.even)[(cell - base) // 2]
+
+    @torch.inference_mode(False)  # what is kept for later calls may meet gradients
+    def _draw_table(self, stream: int, base: int, size: int) -> _Table:
+        pairs = torch.arange(base // 2, base // 2 + size // 2, device=self.device)
+        return _Table(base, *self._over_cells(stream, pairs.reshape(-1, *[1] * len(self.shape))))
 
     def _over_cells(self, stream: int, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """W or the area over the cells 2 pair and 2 pair + 1."""
@@ -192,6 +194,8 @@ class BrownianPath:
         even, odd = self._over_cells(stream, cell >> 1)
         return torch.where((cell & 1).bool(), odd, even).to(torch.float64)
 
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def _between(self, t: Tensor, dt: Tensor, area: bool) -> BrownianIncrement:
         """The increment over any step."""
         ends = torch.stack([torch.minimum(t, t + dt), torch.maximum(t, t + dt)])

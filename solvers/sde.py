@@ -115,7 +115,9 @@ class _Corrected(nn.Module):
 
 def as_sde(field: SDE | BoundField) -> SDE:
     """The SDE that ``field`` is, or binds arguments to."""
-    return field.field.bind(field.args) if isinstance(field, BoundField) else field
+    if isinstance(field, BoundField):
+        return as_sde(field.field).bind(field.args)  # type: ignore[arg-type]
+    return field
 
 
 def product(

@@ -61,7 +61,8 @@ def _step(tableau: SRATableau, sde: SDE, t: Tensor, dt: Tensor, y: Tensor, noise
     h = broadcast(dt, y)
     diffusions = [sde.diffusion(t + node * dt, y) for node in tableau.c1]
     means = [product(g, noise.mean, y) for g in diffusions]
-    states, drifts = [], []
+    states: list[Tensor] = []
+    drifts: list[Tensor] = []
     for node, a_row, b_row in zip(tableau.c0, tableau.a0, tableau.b0, strict=True):
         states.append(y + h * weighted(a_row, drifts) + weighted(b_row, means))
         drifts.append(sde.drift(t + node * dt, states[-1]))

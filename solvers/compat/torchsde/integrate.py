@@ -168,7 +168,7 @@ class _Request:
             ratio = LogRatio(equation, coefficients.prior_drift)
             equation, y0 = ratio.sde, ratio.begin(y0)
         stepper = self._stepper(equation, y0, ts.to(torch.float64))
-        watched = _Remembering(stepper, self.state) if extra or self.state is not None else stepper
+        watched: Any = _Remembering(stepper, self.state) if extra or self.state is not None else stepper
         if getattr(controller, "adaptive", False) and getattr(watched, "error_order", None) is None:
             if self.method == "euler" and equation.noise is not Noise.ADDITIVE:
                 warnings.warn(
@@ -177,8 +177,7 @@ class _Request:
                     stacklevel=3,
                 )
             watched = StepDoubling(watched)
-        chosen = {} if adjoint is None else {"adjoint": adjoint}
-        ys = solve(watched, y0, ts.to(torch.float64), controller, **chosen).ys[0]
+        ys = solve(watched, y0, ts.to(torch.float64), controller, adjoint=adjoint).ys[0]
         returned = [ys]
         if ratio is not None:
             states, total = ratio.split(ys)
@@ -267,7 +266,7 @@ class _Remembering(nn.Module):
 
     def _start(self, t: Tensor, y: Tensor) -> Companion:
         if not self.state:
-            return self.stepper.start(t, y)  # type: ignore[union-attr, operator]
+            return self.stepper.start(t, y)  # type: ignore[operator]
         drift, diffusion, companion = (tensor[None] for tensor in self.state)
         return Companion(companion, drift, diffusion)
 
