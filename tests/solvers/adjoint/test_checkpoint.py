@@ -124,7 +124,7 @@ def test_jumps_of_the_field_are_repeated_as_they_were(adjoint: Any) -> None:
         return rate * y.sin() * torch.where(t < 0.4, 1.0, -2.0)[:, None]
 
     def gradient(adjoint: Any) -> tuple[Tensor, ...]:
-        stops, controller = Stops(jumps=torch.tensor([0.4])), PIDController(1e-4, 1e-4)
+        stops, controller = Stops(jumps=torch.tensor([0.4], dtype=torch.float64)), PIDController(1e-4, 1e-4)
         ys = solve(RungeKutta(field, TSIT5), y0, ts, controller, stops=stops, adjoint=adjoint).ys
         return torch.autograd.grad(ys.square().sum(), (y0, rate))
 

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from sciml.solvers import RK4, TSIT5, FixedStep, PIDController, RungeKutta, SolveError, solve
 from sciml.solvers.adjoint.backsolve import Backsolve
+from sciml.solvers.adjoint.direct import Direct
 from sciml.solvers.adjoint.interpolated import Interpolated
 from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
+from sciml.solvers.stops import Stops
 from sciml.solvers.tableaus.dopri5 import DOPRI5
 from sciml.solvers.tableaus_implicit.kvaerno3 import KVAERNO3
 from tests.solvers.adjoint.cases import leaf
@@ -135,6 +137,23 @@ def test_resynchronised_at_outputs_the_state_is_the_stored_one() -> None:
     synchronised = (gradient(Backsolve(), 1e-4) - truth).abs()
     free = (gradient(Backsolve(resynchronise=False), 1e-4) - truth).abs()
     assert float(synchronised) < 0.1 * float(free)
+
+
+@adjoint_sweep
+def test_the_way_back_lands_on_the_jumps_of_the_field(adjoint: Any) -> None:
+    """With steps of fixed length: one across the jump would be of order one, in the steps and in the quadrature."""
+    rate, y0, ts = leaf(2), leaf(3, 2, seed=1), torch.linspace(0, 1, 4, dtype=torch.float64)
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return rate * y.sin() * torch.where(t < 0.4, 1.0, -2.0)[:, None]
+
+    def gradient(adjoint: Any) -> tuple[Tensor, ...]:
+        stops = Stops(jumps=torch.tensor([0.4], dtype=torch.float64))
+        ys = solve(RungeKutta(field, TSIT5), y0, ts, FixedStep(0.07), stops=stops, adjoint=adjoint).ys
+        return torch.autograd.grad(ys.square().sum(), (y0, rate))
+
+    for found, expected in zip(gradient(adjoint()), gradient(Direct())):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
 @adjoint_sweep

@@ -58,7 +58,7 @@ def test_what_a_jump_forgets_is_remembered(ends: tuple[float, ...]) -> None:
         def field(t: Tensor, y: Tensor) -> Tensor:
             return rate * y.sin() * torch.where(t < 0.4, 1.0, -2.0)[:, None]
 
-        stops = Stops(jumps=torch.tensor([0.4]))
+        stops = Stops(jumps=torch.tensor([0.4], dtype=torch.float64))
         ys = solve(AsynchronousLeapfrog(field), y0, ts, FixedStep(0.07), stops=stops, adjoint=adjoint).ys
         return torch.autograd.grad(ys.square().sum(), (y0, rate))
 
