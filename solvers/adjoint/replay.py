@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..solution import Solution
-from ..state import State, leaves, select, where
+from ..state import State, select, where
 from ..stepper import Step, Stepper
 from .protocol import TakenStep
-from .vjp import filled, inexact, inexact_leaves, plus, tracked, vjp
+from .vjp import filled, inexact_leaves, plus, tracked, vjp
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,10 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A taken step without its states.
+    """A taken step without its states; the attributes are those of ``TakenStep``, but for
 
     Attributes:
         restarted: rows that did not reuse what the step before had left (they crossed a jump); None for none.
-        The others are those of ``TakenStep``.
     """
 
     stepper: Stepper
@@ -178,11 +176,6 @@ class Sweep:
 def call(stepper: Any, t: Tensor, dt: Tensor, y: State, reuse: Any) -> Step:
     """A step, as the loop takes it."""
     return stepper(t, dt, y) if reuse is None else stepper(t, dt, y, reuse)
-
-
-def differentiable(solution: Solution) -> list[Tensor]:
-    """The tensors of a solution that get gradients: outputs, then end states."""
-    return [leaf for leaf in (*leaves(solution.ys), *leaves(solution.y_end)) if inexact(leaf)]
 
 
 def _rows(tensors: list[Tensor], members: Tensor) -> list[Tensor]:
