@@ -59,6 +59,11 @@ class SDEStepper(nn.Module):
     other steps and by the backward pass. ``Step.evaluations`` counts the drift or the diffusion, whichever is evaluated
     more often.
 
+    Adaptive steps look ahead on the path. Schemes of strong order 1 or more still converge to the solution along it
+    (J. G. Gaines, T. J. Lyons, SIAM J. Appl. Math. 57 (1997)); one of order 1/2, doubled, need not. There is no slope
+    to choose a first length from: ``PIDController(dt0=...)``, or the whole span is tried first. A negative dt means
+    something in Stratonovich's calculus, and with additive noise.
+
     Args:
         sde: the equation, for states (batch, *state).
         path: of shape (batch, noise) for a matrix diffusion, of the state's shape for one of the state's shape.
@@ -85,7 +90,7 @@ class SDEStepper(nn.Module):
     def forward(
         self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch *state"]
     ) -> Step:
-        """One step; dt may be negative, and retraces the path.
+        """One step along the path.
 
         Raises:
             ValueError: the shapes of diffusion, path and state do not fit each other.

@@ -148,6 +148,12 @@ def test_a_negative_step_retraces_the_path(start: float, stop: float) -> None:
     torch.testing.assert_close(back.area, there.area, rtol=0, atol=1e-9)
 
 
+def test_a_moved_path_is_the_same() -> None:
+    path = paths(3)
+    assert torch.equal(query(path.to("cpu"), 0.03, 0.2).w, query(path, 0.03, 0.2).w)
+    assert path.to("cpu").device.type == "cpu"
+
+
 def test_seeds_give_independent_paths() -> None:
     first, second = query(paths(), 0.0, 0.03), query(BrownianPath(8, (SAMPLES, 2), 0.1, dtype=FLOAT), 0.0, 0.03)
     assert abs(correlation(first.w, second.w)) < 0.04
@@ -171,6 +177,17 @@ def test_a_clock_in_single_precision_stays_on_the_grid() -> None:
         exact = path(torch.full((2,), 0.01 * cell, dtype=FLOAT), torch.full((2,), 0.01, dtype=FLOAT)).w
         assert torch.equal(path(t, dt).w, exact)
         t = t + dt
+
+
+@pytest.mark.parametrize("levels", [0, 1, 30])
+def test_the_law_at_a_time_does_not_depend_on_the_levels(levels: int) -> None:
+    path = paths(levels=levels)
+    step, rest = query(path, 0.2, 0.2637), query(path, 0.2637, 0.3)
+    assert is_standard_normal(step.w / math.sqrt(0.0637))
+    assert is_standard_normal(step.area / math.sqrt(0.0637 / 12))
+    assert is_standard_normal(rest.w / math.sqrt(0.0363))
+    assert abs(correlation(step.w, rest.w)) < 0.04
+    assert abs(correlation(step.area, rest.w)) < 0.04
 
 
 def test_the_longest_path_adds_up_from_its_steps() -> None:

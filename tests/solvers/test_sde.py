@@ -231,6 +231,22 @@ def test_arguments_reach_drift_and_diffusion() -> None:
     torch.testing.assert_close(*gradients)
 
 
+def test_solves_can_be_mapped_and_differentiated_by_torch_func() -> None:
+    network = Network()
+    equation = SDE(network.drift, network.diffusion, Noise.DIAGONAL, Calculus.STRATONOVICH)
+    stepper = SDEStepper(equation, BrownianPath(1, (3, 2), 0.25, dtype=FLOAT), STOCHASTIC_HEUN)
+
+    def end(y: Tensor) -> Tensor:
+        return solve(stepper, y, SPAN, FixedStep(0.25)).ys[:, -1]
+
+    y0 = torch.linspace(-1, 1, 6, dtype=FLOAT).reshape(3, 2)
+    mapped = torch.func.vmap(end)(torch.stack([y0, 2 * y0]))
+    torch.testing.assert_close(mapped, torch.stack([end(y0), end(2 * y0)]))
+    tangent = torch.ones_like(y0)
+    forwards = torch.func.jvp(end, (y0,), (tangent,))[1].sum()
+    torch.testing.assert_close(forwards, torch.func.grad(lambda y: end(y).sum())(y0).sum())
+
+
 def adaptive(equation: SDE, scheme: SDEScheme, y0: float, batch: int, tolerance: float) -> Solution:
     path = BrownianPath(11, (batch, 1), 0.25, levels=14, dtype=FLOAT)
     stepper = SDEStepper(equation, path, scheme)
