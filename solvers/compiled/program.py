@@ -85,6 +85,8 @@ def march(plan: Plan, carry: Carry, outputs: State, count: Tensor, records: Reco
         if records is not None:
             records.write(n, now, moves)
         slots = moves.emission.slots
+        # Made in the body, not once before it: the C++ programs of torch 2.13 free what was computed outside a loop
+        # while the loop still reads it.
         rows = torch.arange(slots.shape[0], device=slots.device)[:, None].expand_as(slots)
         for buffer, value in zip(leaves(outputs), leaves(values), strict=True):
             buffer.index_put_((rows.reshape(-1), slots.reshape(-1)), value)

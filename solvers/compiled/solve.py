@@ -47,7 +47,12 @@ def solve_compiled(
         ValueError: the stepper, its vector field or the controller branches on the values of tensors or does otherwise
             what cannot be compiled; or gradients of ``ts`` or of the controller's steps are asked for.
         SolveError: as for ``solve``.
+        RuntimeError: this torch is older than 2.13, whose compiled loops may not write into buffers.
     """
+    if torch.__version__ < (2, 13):
+        raise RuntimeError(
+            f"Compiled solves need torch 2.13 or newer, this is {torch.__version__}. Use compiled=False."
+        )
     batch = batch_of(y0)
     ts = torch.as_tensor(ts, device=leaves(y0)[0].device)
     ts = (ts.expand(batch, -1) if ts.dim() == 1 else ts).contiguous()
