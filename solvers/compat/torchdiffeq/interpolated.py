@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from sciml.solvers.hermite import Hermite
-from sciml.solvers.stepper import Step, Stepper
+from sciml.solvers.stepper import Interpolant, Step, Stepper
 
 from .declared import declare_like
 from .errors import InputError
@@ -39,7 +38,7 @@ class Interpolated:
         step = self.stepper(t, dt, y, *reuse)
         return Step(step.y, reuse=step.reuse, dense=self._between(t, dt, y, step.y), evaluations=step.evaluations)
 
-    def _between(self, t: Tensor, dt: Tensor, y: Tensor, end: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def _between(self, t: Tensor, dt: Tensor, y: Tensor, end: Tensor) -> Interpolant:
         def state(theta: Tensor, rows: Tensor) -> Tensor:
             if self.kind == "linear":
                 slopes = [(end - y) / dt] * 2

@@ -36,6 +36,9 @@ class Method(Protocol):
     """A way to integrate a problem; ``callbacks`` are the ones that it calls."""
 
     @property
+    def name(self) -> str: ...
+
+    @property
     def callbacks(self) -> tuple[str, ...]: ...
 
     def integrate(self, problem: Problem, options: dict[str, Any] | None, announcer: Announcer) -> Outcome: ...

@@ -60,7 +60,7 @@ def odeint(
 def integrate(problem: Problem, method: str | None, options: dict[str, Any] | None) -> Outcome:
     """Solve a problem by the method of that name."""
     chosen = method_of(method)
-    announcer = Announcer(problem.func, problem.packing, method or "dopri5", chosen.callbacks)
+    announcer = Announcer(problem.func, problem.packing, chosen.name, chosen.callbacks)
     if len(problem.ts) == 1:
         return Outcome(problem.y0.unsqueeze(0))
     return chosen.integrate(problem, options, announcer)
@@ -97,11 +97,11 @@ def odeint_dense(
     if not isinstance(chosen, Adaptive):
         raise InputError(f"Expected an adaptive method for dense output, got {method!r}.")
     announcer = Announcer(func, problem.packing, chosen.name, chosen.callbacks)
-    dense = chosen.run(problem, options).solution(problem, announcer, keep_dense=True).dense
+    solution = chosen.run(problem, options).solution(problem, announcer, keep_dense=True)
 
     def evaluate(times: Any) -> Any:
         times = torch.as_tensor(times)
-        ys = dense(times.reshape(-1))[0]
+        ys = solution.dense(times.reshape(-1))[0]  # type: ignore[misc]  # kept above
         single = times.dim() == 0
         return problem.packing.unpack(ys[0] if single else ys, () if single else (len(ys),))
 
