@@ -112,6 +112,7 @@ class Loop:
         landed = self._land(step, dt, lands, control)
         self._keep(landed, control)
         emitted = self._emit(landed)
+        self.spent += getattr(landed.step.dense, "evaluations", 0)  # of stages that only dense output needs
         self._move(landed, control)
         if landed.hit is not None:
             self._pass_events(landed)
