@@ -68,7 +68,7 @@ class _System:
     @torch.no_grad()
     def solve(self, v: Tensor, adjoint: bool) -> Tensor:
         if adjoint:
-            _, pull = torch.func.vjp(self.residual, self.root)
+            pull = torch.func.vjp(self.residual, self.root)[1]
             product = lambda w: -pull(w)[0]  # noqa: E731
         else:
             product = lambda w: -torch.func.jvp(self.residual, (self.root,), (w,))[1]  # noqa: E731

@@ -43,7 +43,10 @@ class Factor(Protocol):
 class Linearisation(Protocol):
     """The Jacobian at one point."""
 
-    evaluations: int
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the field that it cost."""
+        ...
 
     def factor(self, shift: Tensor) -> Factor:
         """I - shift J for ``shift`` (batch,), real or complex."""
@@ -119,7 +122,7 @@ def jacobian(
     size = y.shape[1]
     eye = torch.eye(size, dtype=y.dtype, device=y.device)
     if size > LOOPED:
-        _, pull = torch.func.vjp(lambda rows: field(t, rows), y.detach())
+        pull = torch.func.vjp(lambda rows: field(t, rows), y.detach())[1]
         rows = torch.func.vmap(pull, out_dims=1)(eye[:, None].expand(size, *y.shape))[0]
         return rows.detach()
     pull = _pull_back(field, t, y)
@@ -138,7 +141,7 @@ def transformed(tensor: Tensor) -> bool:
 def _pull_back(field: Callable[[Tensor, Tensor], Tensor], t: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
     """Products of row vectors with the Jacobian: by autograd, or inside torch.func by that, at twice the cost."""
     if transformed(y):
-        _, pull = torch.func.vjp(lambda rows: field(t, rows), y.detach())
+        pull = torch.func.vjp(lambda rows: field(t, rows), y.detach())[1]
         return lambda v: pull(v)[0].detach()
     leaf = y.detach().requires_grad_()
     with torch.enable_grad():

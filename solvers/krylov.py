@@ -99,7 +99,8 @@ class KrylovFactor:
 
     def solve(self, v: Tensor) -> Solved:
         solver = self.at.solver
-        product, precondition = self._product, lambda w: self.precondition(w, adjoint=False)
+        product: Product = self._product
+        precondition: Product = lambda w: self.precondition(w, adjoint=False)  # noqa: E731
         if self.shift.is_complex():
             product, precondition = _on_pairs(product), _on_pairs(precondition)
             v = torch.view_as_real(v).flatten(1)

@@ -95,7 +95,7 @@ class Rosenbrock(nn.Module):
         shift = self.tableau.gamma * step
         with torch.no_grad():
             # Contiguous: forward mode refuses expanded tensors.
-            _, drift = torch.func.jvp(lambda s: field(s, y), (t.contiguous(),), (torch.ones_like(t),))
+            drift = torch.func.jvp(lambda s: field(s, y), (t.contiguous(),), (torch.ones_like(t),))[1]
         return _System(
             field=field,
             t=t,
@@ -137,7 +137,7 @@ class _System:
         def residual(increment: Tensor) -> Tensor:
             # J gamma dt u + d gamma dt^2 df/dt: one directional derivative of the field.
             along_t = (d * shift * self.step)[:, 0].to(self.t.dtype)
-            _, product = torch.func.jvp(self.field, (self.t.contiguous(), self.y), (along_t, shift * increment))
+            product = torch.func.jvp(self.field, (self.t.contiguous(), self.y), (along_t, shift * increment))[1]
             return right - increment + product
 
         return implicit(solved.x, residual, self.factor.precondition, derivatives=self.derivatives)

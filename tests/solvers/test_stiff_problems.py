@@ -13,6 +13,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from sciml.solvers import PIDController, Stepper, solve
+from sciml.solvers.arguments import PerSample
 from sciml.solvers.collocation import Collocation
 from sciml.solvers.imex import IMEX
 from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
@@ -108,16 +109,14 @@ def test_samples_of_differing_stiffness_keep_their_own_steps() -> None:
     damping = torch.tensor([1.0, 30.0, 1000.0], dtype=torch.float64)
     ts, controller = torch.tensor([0.0, 20.0], dtype=torch.float64), PIDController(rtol=1e-4, atol=1e-6)
 
-    def over(rows: slice) -> Stepper:
-        def field(t: Tensor, y: Tensor) -> Tensor:
-            return torch.stack([y[:, 1], damping[rows] * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], dim=1)
+    def field(t: Tensor, y: Tensor, damping: Tensor) -> Tensor:
+        return torch.stack([y[:, 1], damping * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], dim=1)
 
-        return ImplicitRungeKutta(field, KVAERNO5).within(1e-4, 1e-6)
-
+    stepper = ImplicitRungeKutta(field, KVAERNO5).within(1e-4, 1e-6)
     y0 = torch.tensor([[2.0, 0.0]], dtype=torch.float64).expand(3, 2).contiguous()
-    together = solve(over(slice(None)), y0, torch.stack([ts, ts, ts]), controller, compact=False)
+    together = solve(stepper, y0, ts, controller, args=(PerSample(damping),))
     for i in range(3):
-        alone = solve(over(slice(i, i + 1)), y0[:1], ts, controller)
+        alone = solve(stepper, y0[:1], ts, controller, args=(PerSample(damping[i : i + 1]),))
         assert torch.equal(together.ys[i], alone.ys[0])
         assert int(together.statistics.accepted[i]) == int(alone.statistics.accepted[0])
 
