@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .arguments import select_rows
 from .state import State, map_state
 from .stepper import Step, Stepper
 
@@ -28,6 +31,19 @@ class StepDoubling(nn.Module):
         self.stepper = stepper
         self.order: int | None = getattr(stepper, "order", None)
         self.error_order = 2 if self.order is None else self.order + 1
+
+    @property
+    def vector_field(self) -> Any:
+        """The wrapped stepper's vector field, where it has one."""
+        return self.stepper.vector_field  # type: ignore[attr-defined]
+
+    def over(self, vector_field: Any) -> StepDoubling:
+        """The same over another vector field."""
+        return StepDoubling(self.stepper.over(vector_field))  # type: ignore[attr-defined]
+
+    def select(self, rows: Tensor) -> StepDoubling:
+        """The stepper for these samples alone."""
+        return StepDoubling(select_rows(self.stepper, rows))
 
     def forward(self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: State) -> Step:
         """One step of dt and two of dt/2."""

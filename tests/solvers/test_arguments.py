@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sciml.solvers import TSIT5, FixedStep, PerSample, PIDController, RungeKutta, Step, solve
+from sciml.solvers import RK4, TSIT5, FixedStep, PerSample, PIDController, RungeKutta, Step, StepDoubling, solve
 
 F64 = torch.float64
 RATES = torch.logspace(0, 1.5, 32, dtype=F64)
@@ -64,3 +64,11 @@ def test_arguments_that_cannot_be_handed_over_are_named() -> None:
         solve(RungeKutta(rotation, TSIT5), Y0, TS, CONTROLLER, args=(PerSample(RATES[:5]),))
     with pytest.raises(ValueError, match="no vector field"):
         solve(lambda t, dt, y: Step(y), Y0, TS, FixedStep(1.0), args=(RATES,))
+
+
+def test_step_doubling_hands_on_arguments_and_rows() -> None:
+    plain = solve(StepDoubling(RungeKutta(rotation, RK4)), Y0, TS, CONTROLLER, args=(PerSample(RATES),))
+    exact = torch.stack([torch.cos(3 * RATES), -torch.sin(3 * RATES)], dim=1)
+    assert float((plain.ys[:, -1] - exact).abs().max()) < 1e-3
+    closed = solve(StepDoubling(RungeKutta(lambda t, y: rotation(t, y, RATES), RK4)), Y0, TS, CONTROLLER)
+    assert torch.equal(plain.ys, closed.ys)
