@@ -49,7 +49,7 @@ def solve_compiled(
         SolveError: as for ``solve``.
         RuntimeError: this torch is older than 2.13, whose compiled loops may not write into buffers.
     """
-    if torch.__version__ < (2, 13):
+    if torch.__version__ < "2.13":  # compares versions, not letters
         raise RuntimeError(
             f"Compiled solves need torch 2.13 or newer, this is {torch.__version__}. Use compiled=False."
         )
