@@ -57,7 +57,7 @@ class DigitsSDE:
     name = "digits_sde"
     score = "test accuracy (higher is better)"
     methods = METHODS
-    iterations: int = 300
+    iterations: int = 150
     tolerance: float = 0.1
     hidden: int = 64
     batch: int = 128

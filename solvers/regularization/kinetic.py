@@ -31,7 +31,8 @@ class KineticEnergy(nn.Module):
 
     def forward(self, t: Float[Tensor, " batch"], state: KineticState, direction: Tensor) -> KineticState:
         """``direction``: eps, of y's shape, the same throughout a solve."""
-        slope, pull = torch.func.vjp(lambda y: self.vector_field(t, y), state[0])
+        outcome = torch.func.vjp(lambda y: self.vector_field(t, y), state[0])
+        slope, pull = outcome[0], outcome[1]
         (product,) = pull(direction)
         return slope, slope.square().flatten(1).mean(dim=1), product.square().flatten(1).mean(dim=1)
 

@@ -39,8 +39,7 @@ def local_error(
         biased: draw the time from the starts of the accepted steps (they must be kept), so that places where steps are
             short are drawn more often, instead of uniformly over the span.
         kept_length: False for the automatic first length, as the paper has it; True for the length of the kept step
-            that covered the time. The automatic one is cautious: near the tightest tolerance that single precision
-            allows, the error of so short a step is rounding alone, and its gradient noise. None takes the kept one
+            that covered the time, which makes the mean of the penalty that of the global one. None takes the kept one
             only where the stepper has no slope to choose the automatic one from (SDE steppers).
         detach: hold the state at the random time constant, as the paper does; the gradient reaches the parameters
             through the stages of the one step alone. False also lets it through the kept steps or outputs. The time

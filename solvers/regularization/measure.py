@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from ..controller import Control
 from ..solution import Solution
 from ..state import State
 from ..stepper import Step, Stepper
@@ -14,9 +15,11 @@ from ..stepper import Step, Stepper
 
 @runtime_checkable
 class ErrorController(Protocol):
-    """An adaptive controller that can say how large a step's error is against its tolerances."""
+    """A step size controller that can say how large a step's error is against its tolerances."""
 
-    def start(self, stepper: Stepper, t: Tensor, y: State, span: Tensor, reuse: Any) -> Any: ...
+    def start(self, stepper: Stepper, t: Tensor, y: State, span: Tensor, reuse: Any) -> Control: ...
+
+    def __call__(self, step: Step, y: State, dt: Tensor, control: Control) -> Control: ...
 
     def ratio(self, step: Step, y: State) -> Float[Tensor, " batch"]: ...
 

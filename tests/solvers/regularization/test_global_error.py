@@ -1,5 +1,7 @@
 """Global penalties: sums over the steps, their gradients, and the same values under every adjoint and for SDEs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from sciml.solvers.adjoint.backsolve import Backsolve
 from sciml.solvers.adjoint.checkpoint import RecursiveCheckpoint
 from sciml.solvers.adjoint.direct import Direct
 from sciml.solvers.adjoint.interpolated import Interpolated
+from sciml.solvers.brownian import BrownianPath
 from sciml.solvers.regularization import (
     global_error,
     global_stiffness,
@@ -17,6 +20,9 @@ from sciml.solvers.regularization import (
     mean_of_steps,
     sum_of_steps,
 )
+from sciml.solvers.sde import SDE, Noise
+from sciml.solvers.sde_schemes.sri import SOSRI
+from sciml.solvers.sde_stepper import SDEStepper
 
 F64 = torch.float64
 CONTROLLER = PIDController(rtol=1e-6, atol=1e-6, dt0=0.5)
@@ -116,6 +122,22 @@ def test_local_penalty_of_kept_lengths_estimates_the_global_one() -> None:
     expected = (weights * steps.ratio[0] * steps.dt[0]).sum()
     estimate = local_error(stepper, solution, kept_length=True, generator=torch.Generator().manual_seed(0)).mean()
     torch.testing.assert_close(estimate, expected, rtol=0.15, atol=0)
+
+
+def test_penalties_of_an_sde_follow_the_path_of_the_solve() -> None:
+    """The kept steps taken again, and the part of a step up to the random time, meet the same noise."""
+    slope = torch.tensor(-1.0, dtype=F64, requires_grad=True)
+    sde = SDE(lambda t, y: slope * y, lambda t, y: 0.3 + 0.1 * y, Noise.DIAGONAL)
+    stepper = SDEStepper(sde, BrownianPath(0, (3, 2), cell=0.25, dtype=F64), SOSRI)
+    solution = solve(stepper, Y0, TS, PIDController(rtol=1e-2, atol=1e-2, dt0=0.1), keep_steps=True)
+    direct = global_error(stepper, solution)
+    steps = solution.steps
+    without_graph = replace(solution, steps=replace(steps, ratio=steps.ratio.detach()))
+    torch.testing.assert_close(global_error(stepper, without_graph), direct, rtol=1e-6, atol=1e-12)
+    for biased in (True, False):
+        value = local_error(stepper, solution, biased=biased)
+        assert value.shape == (3,) and bool((value > 0).all())
+        assert float(torch.autograd.grad(value.sum(), slope, retain_graph=True)[0].abs()) > 0
 
 
 def test_a_solution_without_steps_is_refused() -> None:
