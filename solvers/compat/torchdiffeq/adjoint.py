@@ -74,8 +74,8 @@ def odeint_adjoint(
     problem = pose(func, y0, t, rtol=rtol, atol=atol, event_fn=event_fn)
     norm = of_packed((options or {}).get("norm", default_norm(problem.packing)), problem.packing)
     backward = _Backward(
-        rtol=rtol if adjoint_rtol is None else adjoint_rtol,
-        atol=atol if adjoint_atol is None else adjoint_atol,
+        rtol=_least(problem.rtol) if adjoint_rtol is None else adjoint_rtol,
+        atol=_least(problem.atol) if adjoint_atol is None else adjoint_atol,
         method=adjoint_method if differs else method,
         options={**adjoint_options, "norm": adjoint_norm(adjoint_options.get("norm"), norm, problem.packing)},
     )
@@ -115,7 +115,6 @@ class _Adjoint(torch.autograd.Function):
         event_t = ts[-1].detach().clone() if outcome.event_t is None else outcome.event_t.detach()
         times = ts.detach() if outcome.event_t is None else torch.stack([ts[0].detach(), event_t.to(ts)])
         ctx.problem, ctx.settings, ctx.adjoint_options = problem, backward, backward.options
-        ctx.count = len(ts)
         ctx.save_for_backward(times, outcome.ys, *params)
         ctx.mark_non_differentiable(event_t)
         return event_t, outcome.ys
@@ -198,6 +197,11 @@ class _Augmented:
         if not slope.requires_grad:
             return tuple(torch.zeros_like(tensor) for tensor in wanted)
         return torch.autograd.grad(slope, wanted, vector, allow_unused=True, materialize_grads=True)
+
+
+def _least(tolerance: float | Tensor) -> float:
+    """The smallest of the tolerances of a state's members."""
+    return float(tolerance.min()) if isinstance(tolerance, Tensor) else tolerance
 
 
 def _differentiable(params: Iterable[Tensor], adjoint_options: dict[str, Any]) -> tuple[Tensor, ...]:
