@@ -124,6 +124,7 @@ class Loop:
 
     def stop(self, status: Status) -> None:
         """End all samples where they are."""
+        self._part()
         self._finish(self.active.running, status)
 
     def done_fraction(self) -> float:
@@ -147,8 +148,7 @@ class Loop:
             self.active, self._whole, self.compact, self.mixed = self._whole, None, False, True
             dt, lands = self._choose_step()
             return dt, lands, _call(self.active, dt)
-        self.ended.append(self._whole.select((~self._whole.running).nonzero().flatten()))
-        self._whole = None
+        self._part()
         return dt, lands, step
 
     def _choose_step(self) -> tuple[Tensor, Tensor]:
@@ -321,6 +321,12 @@ class Loop:
             self._whole = active
             self.active = active.select(active.running.nonzero().flatten())
             self.mixed = False
+
+    def _part(self) -> None:
+        """Let those go that were dropped: the others have been seen to do without them."""
+        if self._whole is not None:
+            self.ended.append(self._whole.select((~self._whole.running).nonzero().flatten()))
+            self._whole = None
 
     def _watch_stiffness(self, step: Step, landed: Landed) -> None:
         """Warn once where accepted steps stay as long as stability lets them."""

@@ -72,3 +72,13 @@ def test_step_doubling_hands_on_arguments_and_rows() -> None:
     assert float((plain.ys[:, -1] - exact).abs().max()) < 1e-3
     closed = solve(StepDoubling(RungeKutta(lambda t, y: rotation(t, y, RATES), RK4)), Y0, TS, CONTROLLER)
     assert torch.equal(plain.ys, closed.ys)
+
+
+@pytest.mark.parametrize("most", range(1, 12))
+def test_running_out_of_steps_at_any_moment_tells_of_every_sample(most: int) -> None:
+    ends = torch.stack([torch.zeros(32, dtype=F64), torch.linspace(0.01, 3, 32, dtype=F64)], dim=1)
+    solution = solve(RungeKutta(lambda t, y: -y, TSIT5), Y0, ends, CONTROLLER, max_steps=most, throw=False)
+    assert solution.t_end.shape == (32,)
+    done = solution.statistics.status == 0
+    assert torch.equal(done, solution.t_end == ends[:, 1])
+    torch.testing.assert_close(solution.y_end, Y0 * torch.exp(-solution.t_end)[:, None], rtol=1e-4, atol=1e-5)
