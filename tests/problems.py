@@ -136,7 +136,8 @@ def _implicit(tableau: ImplicitTableau) -> Case:
     # These estimates have no margin: to leading order they are the error of the carried solution itself, and its errors
     # add up. Kvaerno5 takes steps so long that its two solutions err alike.
     optimism = {"ImplicitEuler": 2.0, "Trapezoid": 1.5, "TRBDF2": 1.5, "Kvaerno5": 5.0}.get(tableau.name, 1.0)
-    return Case(tableau.name, lambda field: ImplicitRungeKutta(field, tableau), optimism=optimism)
+    finer = 2 if tableau is KVAERNO4 else 1
+    return Case(tableau.name, lambda field: ImplicitRungeKutta(field, tableau), finer=finer, optimism=optimism)
 
 
 def _collocation(tableau: CollocationTableau) -> Case:
@@ -144,7 +145,8 @@ def _collocation(tableau: CollocationTableau) -> Case:
 
 
 def _rosenbrock(tableau: RosenbrockTableau) -> Case:
-    return Case(tableau.name, lambda field: Rosenbrock(field, tableau), finer=2 if tableau is RODAS5P else 1)
+    finer, optimism = (1, 1.5) if tableau is ROSENBROCK23 else (2, 1.0)
+    return Case(tableau.name, lambda field: Rosenbrock(field, tableau), finer=finer, optimism=optimism)
 
 
 def _imex(tableau: AdditiveTableau) -> Case:
@@ -156,7 +158,7 @@ def _imex(tableau: AdditiveTableau) -> Case:
 
         return IMEX(part(1 / 3), part(2 / 3), tableau)
 
-    return Case(f"IMEX {tableau.implicit.name}", build, optimism=4.0)  # the pair's two errors are much alike
+    return Case(f"IMEX {tableau.implicit.name}", build, finer=4, optimism=4.0)  # the pair's two errors are much alike
 
 
 IMPLICIT = (
