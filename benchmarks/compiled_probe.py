@@ -22,7 +22,7 @@ import torch
 from sciml.solvers.compiled import solve_compiled
 from sciml.solvers.pid import PIDController
 from sciml.solvers.runge_kutta import RungeKutta
-from sciml.solvers.tableau import TSIT5
+from sciml.solvers.tableaus.tsit5 import TSIT5
 
 jax.config.update("jax_enable_x64", True)
 torch.set_num_threads(1)

@@ -58,8 +58,8 @@ class Stepper(Protocol):
     - ``order``: order of the global error in dt, None or absent for a learned stepper;
     - ``error_order``: power of dt with which ``Step.error`` shrinks, None or absent when there is no estimate;
     - ``dense_order``: order of ``Step.dense``, None or absent without dense output;
-    - ``start(t, y)``: what the first step may reuse. Where there is something to reuse, from it or from the step before,
-      the stepper is called ``stepper(t, dt, y, reuse)``;
+    - ``start(t, y)``: what the first step may reuse. Where there is something to reuse, from it or from the step
+      before, the stepper is called ``stepper(t, dt, y, reuse)``;
     - ``slope(t, y, reuse)``: the time derivative at (t, y), which the first step size is chosen from;
     - ``vector_field`` and ``over(vector_field)``: the field ``(t, y) -> dy/dt`` it integrates, and the same scheme over
       another one: how ``solve`` binds ``args``, and how adjoints integrate the equations of the gradient;

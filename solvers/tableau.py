@@ -7,7 +7,7 @@ measured order and its stability interval.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 Row: TypeAlias = tuple[float, ...]
 
@@ -99,12 +99,3 @@ def hermite(b: Row) -> tuple[Row, ...]:
         *inner,
         (0.0, last[1] - 1.0, last[2] + 1.0),
     )
-
-
-def __getattr__(name: str) -> Any:
-    """The methods that used to be defined here; import them from ``solvers/tableaus``."""
-    from . import tableaus
-
-    if name in ("RK4", "SSPRK3", "TSIT5"):
-        return getattr(tableaus, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

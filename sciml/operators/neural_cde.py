@@ -21,7 +21,7 @@ from sciml.solvers.solve import solve
 from sciml.solvers.splines import Path, hermite_cubic, observation_counts, with_time
 from sciml.solvers.stepper import Stepper
 from sciml.solvers.stops import Stops
-from sciml.solvers.tableau import TSIT5
+from sciml.solvers.tableaus.tsit5 import TSIT5
 
 
 class MatrixField(nn.Module):

@@ -19,7 +19,7 @@ from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.solution import Solution
 from sciml.solvers.solve import solve
 from sciml.solvers.stepper import Stepper
-from sciml.solvers.tableau import TSIT5
+from sciml.solvers.tableaus.tsit5 import TSIT5
 
 
 class TimeMLP(nn.Module):

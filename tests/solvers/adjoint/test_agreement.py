@@ -21,7 +21,7 @@ from sciml.solvers.sde import SDE, Noise
 from sciml.solvers.sde_schemes.sri import SRIW1
 from sciml.solvers.sde_stepper import SDEStepper
 from sciml.solvers.state import leaves
-from sciml.solvers.tableau import RK4
+from sciml.solvers.tableaus.rk4 import RK4
 from tests.solvers.adjoint.cases import BATCH, CASES, AdjointCase, Setup, leaf, times
 
 case_sweep = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
