@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .classification import Classification, digits, signals
+from .classification import Classification, digits, methods, signals
 from .digits_sde import DigitsSDE
 from .report import write_report
 from .rows import Row, find, read_rows, write_rows
@@ -30,7 +30,7 @@ from .vowels import Vowels
 
 TASKS: dict[str, Callable[..., Task]] = {
     "digits": partial(Classification, "digits", digits),
-    "signals": partial(Classification, "signals", signals),
+    "signals": partial(Classification, "signals", signals, iterations=800, methods=methods(error=50.0)),
     "digits_sde": DigitsSDE,
     "vowels": Vowels,
 }
@@ -41,10 +41,10 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     task = TASKS[options.task](**({} if options.iterations is None else {"iterations": options.iterations}))
-    methods = [method for method in task.methods if options.methods is None or method.name in options.methods]
+    chosen = [method for method in task.methods if options.methods is None or method.name in options.methods]
     path, weights = options.results / f"{task.name}.jsonl", options.weights / task.name
     for seed in options.seeds:
-        for method in methods:
+        for method in chosen:
             if options.weight is not None and method.weight:
                 method = replace(method, weight=options.weight)
             _train_row(task, method, seed, path, weights)

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from benchmarks.regularization import run
-from benchmarks.regularization.classification import METHODS, Classification, Split
+from benchmarks.regularization.classification import Classification, Split, methods
 from benchmarks.regularization.rows import find, read_rows, write_rows
 from benchmarks.regularization.task import evaluations, train
 
+METHODS = methods(error=5.0)
 DTYPE = torch.float64
 
 
