@@ -80,7 +80,7 @@ def solve(
     batch = batch_of(y0)
     ts = _output_times(ts, batch, leaves(y0)[0].device)
     options = _Options(event, stops, args, max_steps, keep_steps, keep_dense, throw, progress)
-    stepper = bind(stepper, args, batch)
+    stepper = _within(bind(stepper, args, batch), controller)
     if mapped() and (event or stops or keep_dense):
         raise ValueError(
             "Under torch.func.vmap solve has no event, stops or keep_dense. Put the mapped axis in the batch."
@@ -142,6 +142,13 @@ def _integrate(
     if options.throw and _any_failed(solution.statistics.status):
         raise SolveError(solution, f"For {type(stepper).__name__}, {STIFF_HINT} " if loop.held_back else "")
     return solution
+
+
+def _within(stepper: Stepper, controller: StepSizeController) -> Stepper:
+    """The stepper with its inner iterations stopped where the controller's tolerance makes more of them pointless."""
+    within = getattr(stepper, "within", None)
+    rtol, atol = getattr(controller, "rtol", None), getattr(controller, "atol", None)
+    return stepper if within is None or rtol is None or atol is None else within(rtol, atol)
 
 
 def _any_failed(status: Tensor) -> bool:

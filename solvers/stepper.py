@@ -65,6 +65,8 @@ class Stepper(Protocol):
       another one: how ``solve`` binds ``args``, and how adjoints integrate the equations of the gradient;
     - ``select(rows)``: the stepper for these samples alone, where it holds tensors that are per sample (a Brownian
       path). ``solve`` drops finished samples from the computation; a stepper without ``select`` holds none;
+    - ``within(rtol, atol)``: the same scheme with its inner iterations stopped at a tolerance that suits steps of that
+      one;
     - ``stability``: the modulus |dt lambda| up to which the scheme is stable on the negative real axis, None or absent
       where it is not bounded (implicit schemes) or not known.
     """
