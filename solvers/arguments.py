@@ -70,6 +70,6 @@ def select_rows(stepper: Stepper, rows: Tensor) -> Stepper:
     if hasattr(stepper, "select"):
         return stepper.select(rows)
     field = getattr(stepper, "vector_field", None)
-    if hasattr(field, "select") and hasattr(stepper, "over"):
+    if field is not None and hasattr(field, "select") and hasattr(stepper, "over"):
         return stepper.over(field.select(rows))
     return stepper

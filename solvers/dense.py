@@ -62,7 +62,7 @@ class DenseSolution:
 
         def slope(piece: Piece, theta: Tensor, rows: Tensor) -> State:
             one = torch.ones_like(theta)
-            _, tangent = torch.func.jvp(lambda s: piece.interpolant(s, rows), (theta,), (one,))
+            tangent = torch.func.jvp(lambda s: piece.interpolant(s, rows), (theta,), (one,))[1]
             return map_state(lambda leaf: leaf / broadcast(piece.dt[rows], leaf), tangent)
 
         return self._evaluate(times, slope)

@@ -174,17 +174,16 @@ class Loop:
         self._count(step)
         moved = control.accept if not self.mixed else control.accept & active.running
         t_next = torch.where(lands, active.target, active.t + dt)
-        hit = None
-        if active.watch is not None:
-            hit = active.watch.search(self._along(step, dt), active.t, dt, moved)
-        if hit is None:
+        watch = active.watch
+        hit = None if watch is None else watch.search(self._along(step, dt), active.t, dt, moved)
+        if watch is None or hit is None:
             return Landed(step, dt, t_next, step.y, moved, None)
         # The step is taken again with its end on the event: of full order there, and differentiable.
         dt = torch.where(hit.mask, hit.theta * dt, dt)
         step = _call(active, dt)
         self._count(step)
         span = active.ts[:, -1] - active.ts[:, 0]
-        t_hit, y_hit = settle(active.watch, hit, active.stepper, step, active.t + dt, span)
+        t_hit, y_hit = settle(watch, hit, active.stepper, step, active.t + dt, span)
         return Landed(step, dt, torch.where(hit.mask, t_hit, t_next), where(hit.mask, y_hit, step.y), moved, hit)
 
     def _along(self, step: Step, dt: Tensor) -> Callable[[Tensor], State]:
