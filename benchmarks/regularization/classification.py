@@ -25,14 +25,14 @@ from .task import Method, Problem
 DTYPE = torch.float64
 
 
-def methods(error: float) -> tuple[Method, ...]:
-    """All methods, the penalties of the error with this weight."""
+def methods(automatic: float, kept: float) -> tuple[Method, ...]:
+    """All methods; weights of the penalties of the error over steps of automatic length and over those of the solve."""
     return (
         Method("vanilla"),
-        Method("local unbiased", local_error, error),
-        Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), error),
-        Method("local, kept length", lambda stepper, solution: local_error(stepper, solution, kept_length=True), error),
-        Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), error),
+        Method("local unbiased", local_error, automatic),
+        Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), automatic),
+        Method("local, kept length", lambda stepper, solution: local_error(stepper, solution, kept_length=True), kept),
+        Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), kept),
         Method("global stiffness", global_stiffness, 0.02),
         Method("TayNODE", taylor=2, weight=0.01),
         Method("STEER", times=lambda ts: random_end(ts, 0.5)),
@@ -77,7 +77,7 @@ class Classification:
     tolerance: float = 1e-6
     batch: int = 128
     learning_rate: float = 5e-3
-    methods: tuple[Method, ...] = methods(error=5.0)
+    methods: tuple[Method, ...] = methods(automatic=50.0, kept=5.0)
     score: str = "test accuracy (higher is better)"
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ from .vowels import Vowels
 
 TASKS: dict[str, Callable[..., Task]] = {
     "digits": partial(Classification, "digits", digits),
-    "signals": partial(Classification, "signals", signals, iterations=800, methods=methods(error=50.0)),
+    "signals": partial(Classification, "signals", signals, iterations=800, methods=methods(automatic=50.0, kept=2.0)),
     "digits_sde": DigitsSDE,
     "vowels": Vowels,
 }
