@@ -24,6 +24,7 @@ class JointField:
 
     def __init__(self, func: Callable[..., Any], packing: Packing) -> None:
         self.func, self.packing = func, packing
+        self._real = packing.dtype.to_real()
         self._window: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
@@ -31,14 +32,15 @@ class JointField:
 
     def packed(self, t: Tensor, y: Tensor) -> Tensor:
         """The slope of a packed state without a batch axis, at a time of no axes."""
-        slope = self.packing.pack(self.func(t, self.packing.unpack(y)))
+        packing = self.packing
+        slope = self.func(t, y) if packing.shapes is None else packing.pack(self.func(t, packing.unpack(y)))
         if slope.shape != y.shape:
             slope = slope.expand(y.shape)
         return slope.to(y.dtype)
 
     def time(self, t: Tensor, y: Tensor) -> Tensor:
         """The time (1,) as the caller's functions get it."""
-        t = t.squeeze(0).to(real_dtype(y))
+        t = t.squeeze(0).to(self._real)
         return t if self._window is None else _inside(t, *self._window)
 
     @contextmanager

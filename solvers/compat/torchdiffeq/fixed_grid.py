@@ -14,7 +14,7 @@ from sciml.solvers.stops import Stops
 
 from .callbacks import Announcer
 from .errors import InputError
-from .interpolated import Interpolated
+from .interpolated import Interpolated, Landing
 from .options import known
 from .perturbed import Perturbed
 from .problem import Problem
@@ -53,7 +53,7 @@ class FixedGrid:
         stepper = self.build(problem.field, **{name: given[name] for name in self.options if name in given})
         if given.get("perturb", False):
             stepper = Perturbed(stepper, problem.field, problem.sign)
-        stepper = Interpolated(stepper, given.get("interp", "linear"))
+        inside = Interpolated(stepper, given.get("interp", "linear"))
         ts = problem.clock()
         length = given.get("step_size")
         if length is not None and given.get("grid_constructor") is not None:
@@ -63,10 +63,12 @@ class FixedGrid:
                 raise InputError("Expected the option step_size with an event_fn: a fixed grid has no end to go to.")
             ts = ts[:1] + ts.new_tensor([0.0, problem.sign * _MOST_STEPS * float(length)])
         if length is not None:
-            return Run(stepper, FixedStep(float(length)), ts)(problem, announcer)
-        grid = ts if given.get("grid_constructor") is None else _grid(given["grid_constructor"], problem).to(ts)
-        stops = Stops(steps=grid)
-        return Run(stepper, FixedStep(float((ts[-1] - ts[0]).abs())), ts, stops)(problem, announcer)
+            return Run(inside, FixedStep(float(length)), ts)(problem, announcer)
+        whole = FixedStep(float((ts[-1] - ts[0]).detach().abs()))
+        if given.get("grid_constructor") is None:
+            return Run(Landing(stepper), whole, ts)(problem, announcer)
+        grid = _grid(given["grid_constructor"], problem).to(ts)
+        return Run(inside, whole, ts, Stops(steps=grid))(problem, announcer)
 
 
 def _grid(construct: Callable[..., Tensor], problem: Problem) -> Tensor:

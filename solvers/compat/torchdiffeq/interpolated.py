@@ -1,4 +1,4 @@
-"""Dense output for steps on a prescribed grid."""
+"""What lies inside a step on a prescribed grid."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ from .declared import declare_like
 from .errors import InputError
 
 _ORDERS = {"linear": 1, "cubic": 3}
+
+
+class Landing:
+    """A stepper without dense output: ``solve`` then steps from one output time to the next."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self.stepper = stepper
+        declare_like(self, stepper)
+        self.dense_order = None
+
+    def __call__(self, t: Tensor, dt: Tensor, y: Tensor, *reuse: Any) -> Step:
+        """One step of the stepper."""
+        return self.stepper(t, dt, y, *reuse)
 
 
 class Interpolated:

@@ -79,12 +79,13 @@ def test_fixed_methods_have_their_order_on_a_field_that_depends_on_time(method: 
 
 
 @pytest.mark.parametrize("method", ADAMS)
-@pytest.mark.parametrize("order", [3, 5])
-def test_adams_methods_have_the_order_asked_for(method: str, order: int) -> None:
-    y0, errors = states(1.0), []
+@pytest.mark.parametrize("most", [4, 6])
+def test_adams_methods_have_the_order_asked_for(method: str, most: int) -> None:
+    """``max_order``, which the explicit scheme stays one below, as in the peer."""
+    y0, errors, order = states(1.0), [], most - (method == "explicit_adams")
     for count in (40, 80):
         t = torch.linspace(0, 2, count + 1, dtype=torch.float64)
-        ys = odeint(modulated, y0, t, method=method, options={"max_order": order})
+        ys = odeint(modulated, y0, t, method=method, options={"max_order": most})
         errors.append(float((ys - modulated_exact(t, y0)).abs()[-1]))
     assert math.log2(errors[0] / errors[1]) > order - 0.4
 
