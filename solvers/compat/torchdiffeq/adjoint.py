@@ -176,6 +176,8 @@ class _Augmented:
         in_time: whether the gradient in t is wanted.
     """
 
+    opaque = True  # its slopes cannot be differentiated
+
     def __init__(self, problem: Problem, params: tuple[Tensor, ...], in_time: bool) -> None:
         self.problem, self.params, self.in_time = problem, params, in_time
         for name in NAMES:

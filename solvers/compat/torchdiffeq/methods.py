@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from torch import Tensor
+
 from sciml.solvers.adams import Adams
 from sciml.solvers.collocation import Collocation
 from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
 from sciml.solvers.implicit_tableau import CollocationTableau, ImplicitTableau
+from sciml.solvers.jacobian import Dense
 from sciml.solvers.newton import Newton
 from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.stepper import Stepper
@@ -62,12 +65,19 @@ def _explicit(tableau: ButcherTableau) -> Callable[[JointField], Stepper]:
 
 def _implicit(tableau: ImplicitTableau | CollocationTableau) -> Callable[..., Stepper]:
     def build(field: JointField, max_iters: int = 100) -> Stepper:
-        newton = Newton(max_iterations=max_iters)
+        # The adjoint equation's slopes carry no graph to take a Jacobian from: there the iteration is a plain one.
+        linear = Dense(_no_jacobian) if getattr(field.func, "opaque", False) else None
+        newton = Newton(linear, max_iterations=max_iters)
         if isinstance(tableau, CollocationTableau):
             return Collocation(field, tableau, solver=newton)
         return ImplicitRungeKutta(field, tableau, solver=newton)
 
     return build
+
+
+def _no_jacobian(t: Tensor, y: Tensor) -> Tensor:
+    size = y[0].numel()
+    return y.abs().new_zeros(len(y), size, size)
 
 
 def _bashforth(field: JointField, max_order: int = 12, max_iters: int = 0) -> Stepper:
