@@ -14,8 +14,8 @@ Each obeys one interface:
 
 ``sciml.operators.physical`` holds what they share, for writing another.
 
-``NeuralODEClassifier``, ``NeuralCDE``, ``LatentODE`` and ``LatentSDE`` are models that contain a solve: they map features
-or observed series to labels, values and likelihoods, and are called as their docstrings say.
+``NeuralODEClassifier``, ``NeuralCDE``, ``LatentODE`` and ``LatentSDE`` are models that contain a solve: they map
+features or observed series to labels, values and likelihoods, and are called as their docstrings say.
 """
 
 from .fno import FNO
