@@ -108,8 +108,7 @@ class Active:
     def margin(self, stop: Tensor) -> Tensor:
         """How far beside a jump one step ends and the next begins: a few roundings of t, as a field may see it."""
         coarsest = max(torch.finfo(dtype).eps for dtype in (self.t.dtype, *map(real_dtype, leaves(self.y))))
-        span = (self.ts[:, -1] - self.ts[:, 0]).abs()
-        scale = torch.maximum(torch.where(torch.isfinite(stop), stop.abs(), span), span)
+        scale = torch.maximum(torch.where(torch.isfinite(stop), stop.abs(), 0.0), self.ts[:, 0].abs())
         return 4 * coarsest * scale
 
     def resolution(self) -> Tensor:

@@ -112,7 +112,6 @@ class Loop:
         landed = self._land(step, dt, lands, control)
         self._keep(landed, control)
         emitted = self._emit(landed)
-        self.spent += getattr(landed.step.dense, "evaluations", 0)  # of stages that only dense output needs
         self._move(landed, control)
         if landed.hit is not None:
             self._pass_events(landed)
@@ -199,6 +198,13 @@ class Loop:
         else:
             self.active.evaluations = self.active.evaluations + step.evaluations
 
+    def _count_dense(self, step: Step, rows: Tensor) -> None:
+        """Add what dense output evaluated, where it has stages of its own, to the samples that asked for it."""
+        spent = getattr(step.dense, "evaluations", 0)
+        if spent:
+            asked = torch.zeros_like(self.active.evaluations).index_fill(0, rows, spent)
+            self.active.evaluations = self.active.evaluations + asked
+
     def _emit(self, landed: Landed) -> bool:
         """Store the states at the output times that this step reached; whether there were any."""
         active = self.active
@@ -212,6 +218,7 @@ class Loop:
         else:
             rows, times = active.between(index)
             state, theta = self._inside(landed, active.ts[rows, times], rows)
+            self._count_dense(landed.step, rows[theta < 1])
             self.outputs.add(active.members[rows], times, state)
             self._tell(landed, rows, times, theta)
         active.index = index

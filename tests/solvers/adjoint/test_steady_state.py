@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sciml.solvers import TSIT5, PIDController, RungeKutta, StepDoubling
+from sciml.solvers import TSIT5, PIDController, RungeKutta, Step
 from sciml.solvers.adjoint.steady_state import NotAtRest, steady_state
 from sciml.solvers.arguments import PerSample
 from sciml.solvers.jacobian import Dense
@@ -72,4 +72,4 @@ def test_a_pendulum_never_rests() -> None:
 
 def test_a_stepper_without_a_field_is_refused() -> None:
     with pytest.raises(ValueError, match="no vector_field"):
-        steady_state(StepDoubling(RungeKutta(linear, TSIT5)), torch.zeros(1, 1), CONTROLLER)
+        steady_state(lambda t, dt, y: Step(y), torch.zeros(1, 1), CONTROLLER)
