@@ -26,12 +26,12 @@ import torch
 from torch import Tensor, nn
 
 from sciml.solvers import FixedStep, solve
-from sciml.solvers.brownian import BrownianPath
-from sciml.solvers.sde import SDE, Calculus, Noise
-from sciml.solvers.sde_schemes.euler_heun import EULER_HEUN
-from sciml.solvers.sde_schemes.heun import STOCHASTIC_HEUN
-from sciml.solvers.sde_schemes.sri import SRIW1
-from sciml.solvers.sde_stepper import SDEStepper
+from sciml.solvers.stochastic.brownian import BrownianPath
+from sciml.solvers.stochastic.schemes.euler_heun import EULER_HEUN
+from sciml.solvers.stochastic.schemes.heun import STOCHASTIC_HEUN
+from sciml.solvers.stochastic.schemes.sri import SRIW1
+from sciml.solvers.stochastic.sde import SDE, Calculus, Noise
+from sciml.solvers.stochastic.sde_stepper import SDEStepper
 
 STEPS = 100
 DT = 1.0 / STEPS

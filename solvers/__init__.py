@@ -8,49 +8,18 @@ from .adjoint.interpolated import Interpolated
 from .adjoint.reversible import ReversibleAdjoint
 from .adjoint.steady_state import steady_state
 from .arguments import PerSample
-from .brownian import BrownianPath
-from .cde import ControlledField
-from .collocation import Collocation
+from .controlled.cde import ControlledField
 from .controller import Control, FixedStep, StepSizeController
 from .dense import DenseSolution
 from .event import Event
 from .exponential import ETDRK2, ETDRK4, IFRK4, ExponentialRungeKutta
-from .imex import IMEX
-from .implicit_runge_kutta import ImplicitRungeKutta
-from .krylov import GMRES
-from .log_ratio import LogRatio
-from .loop import StiffnessWarning
-from .newton import Newton
-from .pid import PIDController
-from .regularization.global_error import global_error, global_stiffness
-from .regularization.local_error import local_error, local_stiffness
-from .reversible import AsynchronousLeapfrog, Reversible, ReversibleHeun
-from .reversible_heun_sde import ReversibleHeunSDE
-from .rosenbrock import Rosenbrock
-from .runge_kutta import RungeKutta
-from .sde import SDE, Calculus, Noise
-from .sde_schemes import (
-    EULER_HEUN,
-    EULER_MARUYAMA,
-    MILSTEIN,
-    SOSRA,
-    SOSRI,
-    SRA1,
-    SRIW1,
-    STOCHASTIC_HEUN,
-    STOCHASTIC_MIDPOINT,
-)
-from .sde_stepper import SDEStepper
-from .solution import Events, KeptSteps, Solution, SolveError, Statistics, Status
-from .solve import solve
-from .state import State, max_norm, rms_norm
-from .step_doubling import StepDoubling
-from .stepper import Interpolant, Step, Stepper
-from .stops import Stops
-from .symplectic import BLANES_MOAN4, SYMPLECTIC_EULER, VELOCITY_VERLET, YOSHIDA4, SeparableField, Symplectic
-from .tableau import ButcherTableau
-from .tableaus import BOSH3, DOPRI5, DOPRI8, EULER, HEUN, MIDPOINT, RALSTON, RK4, RK38, SSPRK3, TSIT5, VERN7, VERN9
-from .tableaus_implicit import (
+from .implicit.collocation import Collocation
+from .implicit.imex import IMEX
+from .implicit.krylov import GMRES
+from .implicit.newton import Newton
+from .implicit.rosenbrock import Rosenbrock
+from .implicit.runge_kutta import ImplicitRungeKutta
+from .implicit.tableaus import (
     GAUSS4,
     GAUSS6,
     IMPLICIT_EULER,
@@ -70,6 +39,37 @@ from .tableaus_implicit import (
     TRAPEZOID,
     TRBDF2,
 )
+from .loop import StiffnessWarning
+from .pid import PIDController
+from .regularization.global_error import global_error, global_stiffness
+from .regularization.local_error import local_error, local_stiffness
+from .reversible import AsynchronousLeapfrog, Reversible, ReversibleHeun
+from .runge_kutta import RungeKutta
+from .solution import Events, KeptSteps, Solution, SolveError, Statistics, Status
+from .solve import solve
+from .state import State, max_norm, rms_norm
+from .step_doubling import StepDoubling
+from .stepper import Interpolant, Step, Stepper
+from .stochastic.brownian import BrownianPath
+from .stochastic.log_ratio import LogRatio
+from .stochastic.reversible_heun import ReversibleHeunSDE
+from .stochastic.schemes import (
+    EULER_HEUN,
+    EULER_MARUYAMA,
+    MILSTEIN,
+    SOSRA,
+    SOSRI,
+    SRA1,
+    SRIW1,
+    STOCHASTIC_HEUN,
+    STOCHASTIC_MIDPOINT,
+)
+from .stochastic.sde import SDE, Calculus, Noise
+from .stochastic.sde_stepper import SDEStepper
+from .stops import Stops
+from .symplectic import BLANES_MOAN4, SYMPLECTIC_EULER, VELOCITY_VERLET, YOSHIDA4, SeparableField, Symplectic
+from .tableau import ButcherTableau
+from .tableaus import BOSH3, DOPRI5, DOPRI8, EULER, HEUN, MIDPOINT, RALSTON, RK4, RK38, SSPRK3, TSIT5, VERN7, VERN9
 
 __all__ = [
     "BLANES_MOAN4",

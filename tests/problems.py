@@ -10,14 +10,28 @@ from torch import Tensor
 
 from sciml.solvers import RungeKutta, StepDoubling, Stepper
 from sciml.solvers.adams import Adams
-from sciml.solvers.collocation import Collocation
 from sciml.solvers.extrapolation import extrapolated_midpoint
-from sciml.solvers.imex import IMEX
-from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
-from sciml.solvers.implicit_tableau import AdditiveTableau, CollocationTableau, ImplicitTableau
+from sciml.solvers.implicit.collocation import Collocation
+from sciml.solvers.implicit.imex import IMEX
+from sciml.solvers.implicit.rosenbrock import Rosenbrock
+from sciml.solvers.implicit.rosenbrock_tableau import RosenbrockTableau
+from sciml.solvers.implicit.runge_kutta import ImplicitRungeKutta
+from sciml.solvers.implicit.tableau import AdditiveTableau, CollocationTableau, ImplicitTableau
+from sciml.solvers.implicit.tableaus.gauss import GAUSS4, GAUSS6
+from sciml.solvers.implicit.tableaus.implicit_euler import IMPLICIT_EULER
+from sciml.solvers.implicit.tableaus.implicit_midpoint import IMPLICIT_MIDPOINT
+from sciml.solvers.implicit.tableaus.kencarp4 import KENCARP4
+from sciml.solvers.implicit.tableaus.kvaerno3 import KVAERNO3
+from sciml.solvers.implicit.tableaus.kvaerno4 import KVAERNO4
+from sciml.solvers.implicit.tableaus.kvaerno5 import KVAERNO5
+from sciml.solvers.implicit.tableaus.radau import RADAU_IIA3, RADAU_IIA5
+from sciml.solvers.implicit.tableaus.rodas4 import RODAS4
+from sciml.solvers.implicit.tableaus.rodas5p import RODAS5P
+from sciml.solvers.implicit.tableaus.rosenbrock23 import ROSENBROCK23
+from sciml.solvers.implicit.tableaus.sdirk2 import SDIRK2
+from sciml.solvers.implicit.tableaus.trapezoid import TRAPEZOID
+from sciml.solvers.implicit.tableaus.trbdf2 import TRBDF2
 from sciml.solvers.reversible import AsynchronousLeapfrog, Reversible, ReversibleHeun
-from sciml.solvers.rosenbrock import Rosenbrock
-from sciml.solvers.rosenbrock_tableau import RosenbrockTableau
 from sciml.solvers.state import map_state
 from sciml.solvers.tableau import ButcherTableau
 from sciml.solvers.tableaus import (
@@ -37,20 +51,6 @@ from sciml.solvers.tableaus import (
     VERN7,
     VERN9,
 )
-from sciml.solvers.tableaus_implicit.gauss import GAUSS4, GAUSS6
-from sciml.solvers.tableaus_implicit.implicit_euler import IMPLICIT_EULER
-from sciml.solvers.tableaus_implicit.implicit_midpoint import IMPLICIT_MIDPOINT
-from sciml.solvers.tableaus_implicit.kencarp4 import KENCARP4
-from sciml.solvers.tableaus_implicit.kvaerno3 import KVAERNO3
-from sciml.solvers.tableaus_implicit.kvaerno4 import KVAERNO4
-from sciml.solvers.tableaus_implicit.kvaerno5 import KVAERNO5
-from sciml.solvers.tableaus_implicit.radau import RADAU_IIA3, RADAU_IIA5
-from sciml.solvers.tableaus_implicit.rodas4 import RODAS4
-from sciml.solvers.tableaus_implicit.rodas5p import RODAS5P
-from sciml.solvers.tableaus_implicit.rosenbrock23 import ROSENBROCK23
-from sciml.solvers.tableaus_implicit.sdirk2 import SDIRK2
-from sciml.solvers.tableaus_implicit.trapezoid import TRAPEZOID
-from sciml.solvers.tableaus_implicit.trbdf2 import TRBDF2
 
 VectorField = Callable[[Tensor, Tensor], Tensor]
 

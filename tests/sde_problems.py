@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from sciml.solvers import FixedStep, Stepper, solve
-from sciml.solvers.brownian import BrownianPath
-from sciml.solvers.reversible_heun_sde import ReversibleHeunSDE
-from sciml.solvers.sde import SDE, Calculus, Noise
-from sciml.solvers.sde_schemes import (
+from sciml.solvers.stochastic.brownian import BrownianPath
+from sciml.solvers.stochastic.reversible_heun import ReversibleHeunSDE
+from sciml.solvers.stochastic.schemes import (
     EULER_HEUN,
     EULER_MARUYAMA,
     MILSTEIN,
@@ -26,7 +25,8 @@ from sciml.solvers.sde_schemes import (
     STOCHASTIC_HEUN,
     STOCHASTIC_MIDPOINT,
 )
-from sciml.solvers.sde_stepper import SDEScheme, SDEStepper
+from sciml.solvers.stochastic.sde import SDE, Calculus, Noise
+from sciml.solvers.stochastic.sde_stepper import SDEScheme, SDEStepper
 
 FLOAT = torch.float64
 FINEST = 2.0**-9  # step of reference solutions

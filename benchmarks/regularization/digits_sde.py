@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sciml.solvers.brownian import BrownianPath
 from sciml.solvers.pid import PIDController
 from sciml.solvers.regularization import global_error, local_error, mean_of_steps, random_end
-from sciml.solvers.sde import SDE, Noise
-from sciml.solvers.sde_schemes.sri import SOSRI
-from sciml.solvers.sde_stepper import SDEStepper
 from sciml.solvers.solve import solve
+from sciml.solvers.stochastic.brownian import BrownianPath
+from sciml.solvers.stochastic.schemes.sri import SOSRI
+from sciml.solvers.stochastic.sde import SDE, Noise
+from sciml.solvers.stochastic.sde_stepper import SDEStepper
 
 from .classification import digits
 from .task import Method, Problem

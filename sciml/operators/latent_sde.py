@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sciml.solvers.brownian import BrownianPath
 from sciml.solvers.controller import FixedStep, StepSizeController
-from sciml.solvers.sde import SDE, Calculus, Noise
-from sciml.solvers.sde_schemes.heun import STOCHASTIC_HEUN
-from sciml.solvers.sde_stepper import SDEScheme, SDEStepper
 from sciml.solvers.solution import Solution
 from sciml.solvers.solve import solve
+from sciml.solvers.stochastic.brownian import BrownianPath
+from sciml.solvers.stochastic.schemes.heun import STOCHASTIC_HEUN
+from sciml.solvers.stochastic.sde import SDE, Calculus, Noise
+from sciml.solvers.stochastic.sde_stepper import SDEScheme, SDEStepper
 
 from .latent_ode import Posterior
 from .series_encoder import BackwardGRU

@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sciml.solvers.cde import ControlledField
+from sciml.solvers.controlled.cde import ControlledField
+from sciml.solvers.controlled.splines import Path, hermite_cubic, observation_counts, with_time
 from sciml.solvers.controller import StepSizeController
 from sciml.solvers.pid import PIDController
 from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.solution import Solution
 from sciml.solvers.solve import solve
-from sciml.solvers.splines import Path, hermite_cubic, observation_counts, with_time
 from sciml.solvers.stepper import Stepper
 from sciml.solvers.stops import Stops
 from sciml.solvers.tableaus.tsit5 import TSIT5

@@ -13,9 +13,9 @@ from torch import Tensor
 from ..arguments import BoundField
 from ..controller import StepSizeController
 from ..event import Event
-from ..flat import Layout, RowField
-from ..implicit_function import implicit
-from ..jacobian import Dense, Factor, LinearSolver
+from ..implicit.flat import Layout, RowField
+from ..implicit.implicit_function import implicit
+from ..implicit.jacobian import Dense, Factor, LinearSolver
 from ..solve import solve
 from ..state import State, leaves, map_state, rms_norm
 from ..stepper import Stepper

@@ -8,22 +8,22 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from sciml.solvers.adams import Adams
-from sciml.solvers.collocation import Collocation
-from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
-from sciml.solvers.implicit_tableau import CollocationTableau, ImplicitTableau
-from sciml.solvers.jacobian import Dense
-from sciml.solvers.newton import Newton
+from sciml.solvers.implicit.collocation import Collocation
+from sciml.solvers.implicit.jacobian import Dense
+from sciml.solvers.implicit.newton import Newton
+from sciml.solvers.implicit.runge_kutta import ImplicitRungeKutta
+from sciml.solvers.implicit.tableau import CollocationTableau, ImplicitTableau
+from sciml.solvers.implicit.tableaus.gauss import GAUSS4, GAUSS6
+from sciml.solvers.implicit.tableaus.implicit_euler import IMPLICIT_EULER
+from sciml.solvers.implicit.tableaus.implicit_midpoint import IMPLICIT_MIDPOINT
+from sciml.solvers.implicit.tableaus.radau import RADAU_IIA3, RADAU_IIA5
+from sciml.solvers.implicit.tableaus.sdirk2 import SDIRK2
+from sciml.solvers.implicit.tableaus.trapezoid import TRAPEZOID
+from sciml.solvers.implicit.tableaus.trbdf2 import TRBDF2
 from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.stepper import Stepper
 from sciml.solvers.tableau import ButcherTableau
 from sciml.solvers.tableaus import BOSH3, DOPRI5, DOPRI8, EULER, FEHLBERG2, HEUN, HEUN3, MIDPOINT, RK38, TSIT5
-from sciml.solvers.tableaus_implicit.gauss import GAUSS4, GAUSS6
-from sciml.solvers.tableaus_implicit.implicit_euler import IMPLICIT_EULER
-from sciml.solvers.tableaus_implicit.implicit_midpoint import IMPLICIT_MIDPOINT
-from sciml.solvers.tableaus_implicit.radau import RADAU_IIA3, RADAU_IIA5
-from sciml.solvers.tableaus_implicit.sdirk2 import SDIRK2
-from sciml.solvers.tableaus_implicit.trapezoid import TRAPEZOID
-from sciml.solvers.tableaus_implicit.trbdf2 import TRBDF2
 
 from .adaptive import Adaptive
 from .callbacks import Announcer

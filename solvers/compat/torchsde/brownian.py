@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ... import brownian as native
-from ...brownian import BrownianIncrement
+from ...stochastic import brownian as native
+from ...stochastic.brownian import BrownianIncrement
 
 Time = float | Tensor
 

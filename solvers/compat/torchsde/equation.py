@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...sde import SDE, Calculus, Noise
+from ...stochastic.sde import SDE, Calculus, Noise
 
 _NOISES = {
     "additive": Noise.ADDITIVE,

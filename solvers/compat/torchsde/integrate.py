@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from ...adjoint.checkpoint import RecursiveCheckpoint
 from ...adjoint.protocol import Adjoint
 from ...adjoint.reversible import ReversibleAdjoint
-from ...brownian import BrownianIncrement
 from ...controller import FixedStep, StepSizeController
-from ...log_ratio import LogRatio
 from ...pid import PIDController
-from ...reversible_heun_sde import Companion, ReversibleHeunSDE
-from ...sde import SDE, Calculus, Noise
-from ...sde_schemes import (
+from ...solve import solve
+from ...step_doubling import StepDoubling
+from ...stepper import Step
+from ...stochastic.brownian import BrownianIncrement
+from ...stochastic.log_ratio import LogRatio
+from ...stochastic.reversible_heun import Companion, ReversibleHeunSDE
+from ...stochastic.schemes import (
     EULER_HEUN,
     EULER_MARUYAMA,
     MILSTEIN,
@@ -29,10 +31,8 @@ from ...sde_schemes import (
     STOCHASTIC_HEUN,
     STOCHASTIC_MIDPOINT,
 )
-from ...sde_stepper import SDEScheme, SDEStepper
-from ...solve import solve
-from ...step_doubling import StepDoubling
-from ...stepper import Step
+from ...stochastic.sde import SDE, Calculus, Noise
+from ...stochastic.sde_stepper import SDEScheme, SDEStepper
 from .brownian import BrownianInterval
 from .equation import Coefficients
 

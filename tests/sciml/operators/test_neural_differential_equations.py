@@ -10,8 +10,8 @@ from sciml.operators.neural_cde import NeuralCDE
 from sciml.operators.neural_ode import NeuralODEClassifier, TimeMLP
 from sciml.operators.series_encoder import BackwardGRU
 from sciml.solvers import FixedStep, PIDController
+from sciml.solvers.controlled.splines import hermite_cubic, linear, natural_cubic
 from sciml.solvers.regularization import local_error
-from sciml.solvers.splines import hermite_cubic, linear, natural_cubic
 
 TIGHT = PIDController(rtol=1e-6, atol=1e-6)
 

@@ -15,12 +15,12 @@ from sciml.solvers.adjoint.checkpoint import RecursiveCheckpoint
 from sciml.solvers.adjoint.direct import Direct
 from sciml.solvers.adjoint.interpolated import Interpolated
 from sciml.solvers.adjoint.reversible import ReversibleAdjoint
-from sciml.solvers.brownian import BrownianPath
 from sciml.solvers.reversible import AsynchronousLeapfrog, ReversibleHeun
-from sciml.solvers.sde import SDE, Noise
-from sciml.solvers.sde_schemes.sri import SRIW1
-from sciml.solvers.sde_stepper import SDEStepper
 from sciml.solvers.state import leaves
+from sciml.solvers.stochastic.brownian import BrownianPath
+from sciml.solvers.stochastic.schemes.sri import SRIW1
+from sciml.solvers.stochastic.sde import SDE, Noise
+from sciml.solvers.stochastic.sde_stepper import SDEStepper
 from sciml.solvers.tableaus.rk4 import RK4
 from tests.solvers.adjoint.cases import BATCH, CASES, AdjointCase, Setup, leaf, times
 

@@ -13,10 +13,10 @@ from sciml.solvers import RK4, TSIT5, FixedStep, PIDController, RungeKutta, Solv
 from sciml.solvers.adjoint.backsolve import Backsolve
 from sciml.solvers.adjoint.direct import Direct
 from sciml.solvers.adjoint.interpolated import Interpolated
-from sciml.solvers.implicit_runge_kutta import ImplicitRungeKutta
+from sciml.solvers.implicit.runge_kutta import ImplicitRungeKutta
+from sciml.solvers.implicit.tableaus.kvaerno3 import KVAERNO3
 from sciml.solvers.stops import Stops
 from sciml.solvers.tableaus.dopri5 import DOPRI5
-from sciml.solvers.tableaus_implicit.kvaerno3 import KVAERNO3
 from tests.solvers.adjoint.cases import leaf
 
 adjoint_sweep = pytest.mark.parametrize("adjoint", [Backsolve, Interpolated])

@@ -11,8 +11,8 @@ from torch import Tensor
 from sciml.solvers import TSIT5, PIDController, RungeKutta, Step
 from sciml.solvers.adjoint.steady_state import NotAtRest, steady_state
 from sciml.solvers.arguments import PerSample
-from sciml.solvers.jacobian import Dense
-from sciml.solvers.krylov import GMRES
+from sciml.solvers.implicit.jacobian import Dense
+from sciml.solvers.implicit.krylov import GMRES
 from tests.solvers.adjoint.cases import leaf
 
 CONTROLLER = PIDController(1e-4, 1e-5)

@@ -11,7 +11,6 @@ from sciml.solvers.adjoint.backsolve import Backsolve
 from sciml.solvers.adjoint.checkpoint import RecursiveCheckpoint
 from sciml.solvers.adjoint.direct import Direct
 from sciml.solvers.adjoint.interpolated import Interpolated
-from sciml.solvers.brownian import BrownianPath
 from sciml.solvers.regularization import (
     global_error,
     global_stiffness,
@@ -20,9 +19,10 @@ from sciml.solvers.regularization import (
     mean_of_steps,
     sum_of_steps,
 )
-from sciml.solvers.sde import SDE, Noise
-from sciml.solvers.sde_schemes.sri import SOSRI
-from sciml.solvers.sde_stepper import SDEStepper
+from sciml.solvers.stochastic.brownian import BrownianPath
+from sciml.solvers.stochastic.schemes.sri import SOSRI
+from sciml.solvers.stochastic.sde import SDE, Noise
+from sciml.solvers.stochastic.sde_stepper import SDEStepper
 
 F64 = torch.float64
 CONTROLLER = PIDController(rtol=1e-6, atol=1e-6, dt0=0.5)

@@ -1,0 +1,1 @@
+"""Differential equations driven by observed paths: splines, log-signatures, controlled fields."""

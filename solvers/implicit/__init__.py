@@ -1,0 +1,1 @@
+"""Steppers for stiff problems: their methods, and the nonlinear and linear systems they solve."""

@@ -1,0 +1,1 @@
+"""Stochastic differential equations: Brownian paths, schemes, and the log-ratio of latent models."""
