@@ -23,11 +23,12 @@ class Stops:
     jumps: Tensor | None = None
     steps: Tensor | None = None
 
-    def table(self, like: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
+    def table(self, like: Tensor, last: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
         """All stops of each sample in the order in which it meets them, and which of them are jumps.
 
         Args:
             like: starting times (batch,).
+            last: times (batch,) at which the samples end; stops there or beyond are left out.
             sign: direction of time (batch,).
 
         Returns:
@@ -37,8 +38,9 @@ class Stops:
             ValueError: stops of a wrong shape or not finite.
         """
         jumps, steps = (self._expanded(getattr(self, name), name, like) for name in ("jumps", "steps"))
-        end = (sign * torch.inf)[:, None]
-        times = torch.cat([jumps, steps, end], dim=1)
+        never = (sign * torch.inf)[:, None]
+        times = torch.cat([jumps, steps, never], dim=1)
+        times = torch.where((times - last[:, None]) * sign[:, None] >= 0, never, times)
         is_jump = torch.arange(times.shape[1], device=like.device).expand_as(times) < jumps.shape[1]
         order = (times * sign[:, None]).argsort(dim=1, stable=True)
         return times.gather(1, order), is_jump.gather(1, order)

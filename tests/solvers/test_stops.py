@@ -57,6 +57,18 @@ def test_steps_land_on_stops_and_reuse_goes_on() -> None:
     assert int(solution.statistics.evaluations) == 1 + 6 * 4
 
 
+def test_a_jump_at_the_last_time_is_not_crossed() -> None:
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        assert bool((t <= JUMP).all())
+        return torch.ones_like(y)
+
+    y0, ts = torch.zeros(1, 1, dtype=F64), torch.tensor([0.0, JUMP], dtype=F64)
+    for stops in (Stops(jumps=ts[1:]), Stops(steps=ts[1:])):
+        assert float(solve(RungeKutta(field, TSIT5), y0, ts, FixedStep(0.2), stops=stops).ys[0, -1]) == pytest.approx(
+            0.5
+        )
+
+
 def test_wrong_stops_are_named() -> None:
     y0, ts = torch.ones(2, 1, dtype=F64), torch.tensor([0.0, 1.0], dtype=F64)
     for wrong in (torch.zeros(3, 1), torch.zeros(()), torch.tensor([math.nan])):
