@@ -212,9 +212,15 @@ class Loop:
         if not any_of(passed) or not any_of(passed & landed.moved):
             self._tell(landed, active.members[:0], active.members[:0], landed.dt[:0])
             return False
-        index = active.next_index(landed.t, landed.moved)
+        in_step = all_of(landed.moved & (landed.t == active.output))
+        index = active.index + 1 if in_step else active.next_index(landed.t, landed.moved)
         if isinstance(self.outputs, MappedOutputs):
             self._emit_mapped(self.outputs, landed, index)
+        elif in_step:  # every sample ends on its next output, as fixed steps on common times do
+            self.outputs.add(active.members, active.index, landed.y)
+            if self.observe is not None:
+                rows = torch.arange(len(index), device=index.device)
+                self._tell(landed, rows, active.index, torch.ones_like(landed.t))
         else:
             rows, times = active.between(index)
             state, theta = self._inside(landed, active.ts[rows, times], rows)
