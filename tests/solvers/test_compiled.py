@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sciml.solvers.arguments import PerSample, bind
 from sciml.solvers.compiled import solve_compiled
 from sciml.solvers.controller import FixedStep
+from sciml.solvers.event import Event
 from sciml.solvers.pid import PIDController
 from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.solution import Solution, SolveError, Status
@@ -138,7 +139,13 @@ def test_gradients_that_are_not_computed_are_refused() -> None:
 
 def test_compiled_code_takes_the_eager_steps() -> None:
     stepper, y0, ts = RungeKutta(pendulum, HEUN), states(3), torch.linspace(0, 1, 2, dtype=torch.float64)
-    same(solve_compiled(stepper, y0, ts, PID), solve(stepper, y0, ts, PID))
+    same(solve(stepper, y0, ts, PID, compiled=True), solve(stepper, y0, ts, PID))
+
+
+def test_what_a_compiled_solve_does_not_do_is_named() -> None:
+    stepper, y0, ts = RungeKutta(pendulum, HEUN), states(3), torch.linspace(0, 1, 2, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"no event, keep_dense.*compiled=False"):
+        solve(stepper, y0, ts, PID, compiled=True, event=Event(lambda t, y: y[:, 0]), keep_dense=True)
 
 
 @pytest.mark.slow
