@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sciml.operators.neural_ode import NeuralODEClassifier
+from sciml.models.neural_ode import NeuralODEClassifier
 from sciml.solvers.pid import PIDController
 from sciml.solvers.regularization import global_error, global_stiffness, local_error, mean_of_steps, random_end
 

@@ -13,7 +13,7 @@ from importlib.metadata import files
 import torch
 from torch import Tensor, nn
 
-from sciml.operators.latent_ode import LatentODE, masked_error
+from sciml.models.latent_ode import LatentODE, masked_error
 from sciml.solvers.pid import PIDController
 from sciml.solvers.regularization import KLWarmUp, global_error, global_stiffness, jitter, local_error, mean_of_steps
 

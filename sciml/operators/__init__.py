@@ -13,28 +13,11 @@ Each obeys one interface:
 - every entry of the ``state_dict`` is a real tensor that safetensors can store, and every parameter is used.
 
 ``sciml.operators.physical`` holds what they share, for writing another.
-
-``NeuralODEClassifier``, ``NeuralCDE``, ``LatentODE`` and ``LatentSDE`` are models that contain a solve: they map
-features or observed series to labels, values and likelihoods, and are called as their docstrings say.
 """
 
 from .fno import FNO
-from .latent_ode import LatentODE
-from .latent_sde import LatentSDE
 from .linear import LeastSquares, LinearDMD
-from .neural_cde import NeuralCDE
-from .neural_ode import NeuralODEClassifier
 from .persistence import Persistence
 from .unet import UNet
 
-__all__ = [
-    "FNO",
-    "LatentODE",
-    "LatentSDE",
-    "LeastSquares",
-    "LinearDMD",
-    "NeuralCDE",
-    "NeuralODEClassifier",
-    "Persistence",
-    "UNet",
-]
+__all__ = ["FNO", "LeastSquares", "LinearDMD", "Persistence", "UNet"]

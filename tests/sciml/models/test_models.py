@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sciml.operators.latent_ode import LatentODE, Posterior, masked_error
-from sciml.operators.latent_sde import LatentSDE
-from sciml.operators.neural_cde import NeuralCDE
-from sciml.operators.neural_ode import NeuralODEClassifier, TimeMLP
-from sciml.operators.series_encoder import BackwardGRU
+from sciml.models.latent_ode import LatentODE, Posterior, masked_error
+from sciml.models.latent_sde import LatentSDE
+from sciml.models.neural_cde import NeuralCDE
+from sciml.models.neural_ode import NeuralODEClassifier, TimeMLP
+from sciml.models.series_encoder import BackwardGRU
 from sciml.solvers import FixedStep, PIDController
 from sciml.solvers.controlled.splines import hermite_cubic, linear, natural_cubic
 from sciml.solvers.regularization import local_error
