@@ -15,8 +15,10 @@ from .host import mapped
 from .state import State, leaves, real_dtype, select
 from .stepper import Stepper
 
-_PER_ROW = ("members", "ts", "forward_ts", "sign", "stops", "jumps", "t", "y", "index", "stop", "target", "output")
-_PER_ROW_COUNTS = ("running", "accepted", "attempts", "evaluations", "status")
+_PER_ROW = (
+    *("members", "ts", "forward_ts", "sign", "stops", "jumps", "t", "y", "index", "stop", "target", "output"),
+    *("running", "accepted", "attempts", "evaluations", "status"),
+)
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Active:
             control=control,
             reuse=select(self.reuse, rows),
             watch=None if self.watch is None else self.watch.select(rows),
-            **{name: select(getattr(self, name), rows) for name in (*_PER_ROW, *_PER_ROW_COUNTS)},
+            **{name: select(getattr(self, name), rows) for name in _PER_ROW},
         )
 
     def aim(self) -> None:

@@ -35,12 +35,21 @@ class BoundField(nn.Module):
         self.field, self.args = field, args
 
     def forward(self, t: Tensor, y: State) -> State:
-        return self.field(t, y, *(arg.value if isinstance(arg, PerSample) else arg for arg in self.args))
+        return self.field(t, y, *plain_args(self.args))
 
     def select(self, rows: Tensor) -> BoundField:
         """The field of these samples alone."""
-        chosen = (PerSample(arg.value[rows]) if isinstance(arg, PerSample) else arg for arg in self.args)
-        return BoundField(self.field, tuple(chosen))
+        return BoundField(self.field, select_args(self.args, rows))
+
+
+def plain_args(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments as a field gets them."""
+    return tuple(arg.value if isinstance(arg, PerSample) else arg for arg in args)
+
+
+def select_args(args: tuple[Any, ...], rows: Tensor) -> tuple[Any, ...]:
+    """The arguments of these samples alone."""
+    return tuple(PerSample(arg.value[rows]) if isinstance(arg, PerSample) else arg for arg in args)
 
 
 def bind(stepper: Stepper, args: tuple[Any, ...], batch: int) -> Stepper:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .arguments import PerSample
+from .arguments import plain_args, select_args
 from .state import State, broadcast, leaves, map_state, where
 from .stepper import Step, Stepper
 
@@ -95,7 +95,7 @@ class Watch:
         Raises:
             ValueError: it is not of shape (batch,).
         """
-        value = self.events[index].condition(t, y, *_plain(self.args))
+        value = self.events[index].condition(t, y, *plain_args(self.args))
         if not isinstance(value, Tensor) or value.shape != t.shape:
             came = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"Expected condition(t, y) of shape {tuple(t.shape)}, one value per sample, got {came}.")
@@ -105,7 +105,7 @@ class Watch:
         """The states after the events ``which`` (batch,), unchanged where that is -1."""
         for index, event in enumerate(self.events):
             if event.change is not None and bool((which == index).any()):
-                y = where(which == index, event.change(t, y, *_plain(self.args)), y)
+                y = where(which == index, event.change(t, y, *plain_args(self.args)), y)
         return y
 
     def terminal(self, which: Tensor) -> Tensor:
@@ -127,8 +127,8 @@ class Watch:
 
     def select(self, rows: Tensor) -> Watch:
         """The watch of these samples alone."""
-        args = tuple(PerSample(arg.value[rows]) if isinstance(arg, PerSample) else arg for arg in self.args)
-        return Watch(self.events, args, tuple(value[rows] for value in self.values), self.fresh[rows])
+        values = tuple(value[rows] for value in self.values)
+        return Watch(self.events, select_args(self.args, rows), values, self.fresh[rows])
 
     @torch.no_grad()
     def search(self, along: Callable[[Tensor], State], t: Tensor, dt: Tensor, accept: Tensor) -> Hit | None:
@@ -261,7 +261,3 @@ def _slope(stepper: Any, t: Tensor, y: State, span: Tensor) -> State:
     short = span * torch.finfo(t.dtype).eps ** 0.5
     ahead = stepper(t, short, y, stepper.start(t, y)) if hasattr(stepper, "start") else stepper(t, short, y)
     return map_state(lambda new, old: (new - old) / broadcast(short, old), ahead.y, y)
-
-
-def _plain(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(arg.value if isinstance(arg, PerSample) else arg for arg in args)

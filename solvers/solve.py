@@ -169,7 +169,7 @@ def _refuse_with_compiled(**asked: Any) -> None:
 def _begin(options: _Options, stepper: Stepper, y0: State, ts: Tensor, controller: StepSizeController) -> Active:
     """All samples at their first time."""
     t, span = ts[:, 0], ts[:, -1] - ts[:, 0]
-    sign = torch.where(span < 0, -torch.ones_like(span), torch.ones_like(span)).detach()
+    sign = _sign(ts)
     stops, jumps = (options.stops or Stops()).table(t, ts[:, -1], sign)
     start = getattr(stepper, "start", None)
     reuse = None if start is None else start(t, y0)
