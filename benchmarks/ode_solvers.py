@@ -10,19 +10,16 @@ the parameters' gradient. The first call, which compiles, is reported beside. Wr
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from ode_peers import Candidate, builders, relative
 from ode_problems import Problem, lorenz, lotka_volterra, neural, van_der_pol
 from torch import Tensor
+from turns import add_arguments, claim_cores, save_rows, take_turns
 
 from sciml.solvers import PIDController, RungeKutta, solve
 from sciml.solvers.tableaus import VERN7
@@ -50,9 +47,7 @@ class Row:
 
 def main() -> None:
     args = _arguments()
-    torch.set_num_threads(args.threads)
-    if hasattr(os, "sched_setaffinity"):  # before XLA sizes its thread pool by them
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+    claim_cores(args.threads)
     rows: list[Row] = []
     for name in args.only or PROBLEMS:
         problem = PROBLEMS[name]()
@@ -67,9 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=list(PROBLEMS), help="problems, all by default")
     parser.add_argument("--without", nargs="*", default=[], help="candidates to leave out, such as 'torchode compiled'")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    add_arguments(parser)
     return parser.parse_args()
 
 
@@ -100,12 +93,7 @@ def run_task(
             continue
         ready.append((replace(row, error=_error(result, reference, problem)), run))
         print(f"{task}: {candidate.name} ready after {row.first_s:.1f} s", flush=True)
-    times: list[list[float]] = [[] for _ in ready]
-    for _ in range(args.repeats):
-        for (_, run), found in zip(ready, times):
-            begin = time.perf_counter()
-            run()
-            found.append((time.perf_counter() - begin) * 1e3)
+    times = take_turns([run for _, run in ready], args.repeats)
     return rows + [
         replace(row, best_ms=min(found), median_ms=statistics.median(found)) for (row, _), found in zip(ready, times)
     ]
@@ -142,15 +130,7 @@ def _double(problem: Problem) -> torch.nn.Module:
 
 def write(rows: list[Row], args: argparse.Namespace) -> None:
     """The rows as JSON and as a table for each task, with each candidate's ratio to torchdiffeq."""
-    args.out.mkdir(parents=True, exist_ok=True)
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "threads": args.threads,
-        "torch": torch.__version__,
-        "repeats": args.repeats,
-    }
-    text = json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
-    (args.out / "ode_solvers.json").write_text(text + "\n")
+    machine = save_rows("ode_solvers", rows, args)
     lines = ["# Adaptive ODE solvers", "", f"`python benchmarks/ode_solvers.py`, {machine}.", ""]
     for task in dict.fromkeys(row.task for row in rows):
         lines += table([row for row in rows if row.task == task])

@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from turns import add_arguments, claim_cores, save_rows, take_turns
 
 from sciml.solvers import FixedStep, solve
 from sciml.solvers.stochastic.brownian import BrownianPath
@@ -205,9 +202,7 @@ def candidates(task: Task) -> Iterator[tuple[str, Callable[[], Callable[[], Tens
 
 def main() -> None:
     args = _arguments()
-    torch.set_num_threads(args.threads)
-    if hasattr(os, "sched_setaffinity"):  # before XLA sizes its thread pool by them
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+    claim_cores(args.threads)
     rows = [row for name in args.only or TASKS for row in run_task(TASKS[name], args.repeats)]
     write(rows, args)
 
@@ -215,9 +210,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=list(TASKS), help="tasks, all by default")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    add_arguments(parser)
     return parser.parse_args()
 
 
@@ -234,27 +227,14 @@ def run_task(task: Task, repeats: int) -> list[Row]:
             continue
         ready.append((Row(task.name, name, first_s=time.perf_counter() - begin), run))
         print(f"{task.name}: {name} ready", flush=True)
-    times: list[list[float]] = [[] for _ in ready]
-    for _ in range(repeats):
-        for (_, run), found in zip(ready, times):
-            begin = time.perf_counter()
-            run()
-            found.append((time.perf_counter() - begin) * 1e3)
+    times = take_turns([run for _, run in ready], repeats)
     measured = zip(ready, times)
     return rows + [replace(row, best_ms=min(t), median_ms=statistics.median(t)) for (row, _), t in measured]
 
 
 def write(rows: list[Row], args: argparse.Namespace) -> None:
     """The rows as JSON and as a table for each task."""
-    args.out.mkdir(parents=True, exist_ok=True)
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "threads": args.threads,
-        "torch": torch.__version__,
-        "repeats": args.repeats,
-    }
-    text = json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}, indent=1)
-    (args.out / "sde_solvers.json").write_text(text + "\n")
+    machine = save_rows("sde_solvers", rows, args)
     lines = ["# SDE solvers", "", f"`python benchmarks/sde_solvers.py`, {machine}.", ""]
     for task in dict.fromkeys(row.task for row in rows):
         mine = sorted((row for row in rows if row.task == task), key=lambda row: row.best_ms or float("inf"))
