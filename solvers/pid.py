@@ -16,7 +16,7 @@ from .controller import Control
 from .state import State, broadcast, map_state, rms_norm
 from .stepper import Step, Stepper, error_order
 
-_HUGE, _TINY = 1e15, 1e-15  # stand for errors that are not finite, and that vanish
+_TINY = 1e-15  # stands for an error that vanishes
 _ROUNDED_UP = 1 + 1e-6
 
 
@@ -134,7 +134,7 @@ class PIDController:
         if self.dt_min is not None:
             accept = accept | (torch.isfinite(ratio) & (dt.abs() <= self.dt_min * _ROUNDED_UP))
         constant = ratio.detach() if ratio.requires_grad else ratio
-        now = torch.nan_to_num(constant, nan=_HUGE, posinf=_HUGE).clamp(min=_TINY)
+        now = constant.clamp(min=_TINY)
         factor = now**first * self.safety
         _, proportional, derivative = self.exponents
         if proportional != 0:
@@ -147,7 +147,9 @@ class PIDController:
         # After a rejection no memory may lengthen the step. (A pure integral controller has none.)
         if proportional != 0 or derivative != 0:
             factor = torch.minimum(factor, torch.where(accept, self.factor_max, self.safety))
-        factor = factor.clamp(self.factor_min, self.factor_max).round(decimals=3)
+        factor = factor.clamp(max=self.factor_max)
+        # Not clamp: where the error is NaN the step shrinks.
+        factor = torch.where(factor > self.factor_min, factor, self.factor_min).round(decimals=3)
         return Control(self._bounded(dt * factor), accept, ratio, (before, before_that, (first, second, third)))
 
     def ratio(self, step: Step, y: State) -> Tensor:

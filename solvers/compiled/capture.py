@@ -76,12 +76,22 @@ def capture(stepper: Any, inside: bool, moves: Sequence[Tensor], y: State, reuse
         ValueError: the stepper or its vector field cannot be traced.
     """
     given = [*moves, *leaves(y), *leaves(reuse)]
-    with torch.enable_grad(), explained(stepper):
-        returned = compiled(replay, _catch, "")(stepper, inside, *moves, y, reuse)
-    step, inputs = _noted.call
+    with torch.enable_grad():
+        returned, step, inputs = traced(stepper, replay, stepper, inside, *moves, y, reuse)
     places = {id(tensor): place for place, tensor in enumerate(given)}
     sources = tuple(places.get(id(tensor)) for tensor in inputs)
     return Captured(step, inputs, sources, tuple(place.index for place in returned))
+
+
+def traced(stepper: Any, function: Callable[..., Any], *arguments: Any) -> tuple[Any, StepGraph, tuple[Tensor, ...]]:
+    """What ``function`` returns with a ``Place`` for each tensor it computes, its graph, and the graph's inputs.
+
+    Raises:
+        ValueError: the stepper or its vector field cannot be traced.
+    """
+    with explained(stepper):
+        returned = compiled(function, _catch, "")(*arguments)
+    return returned, *_noted.call
 
 
 _noted = local()

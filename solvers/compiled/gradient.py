@@ -32,13 +32,14 @@ class Tape:
     Attributes:
         captured: the step.
         chunks: records of its iterations, and how many of each were used.
-        states, carried: tensors in a state, and in a state with what the stepper reuses.
+        served: tensors in the outputs, none where only the end is asked for.
+        carried: tensors in a state with what the stepper reuses.
         backend: of ``torch.compile``.
     """
 
     captured: Captured
     chunks: tuple[tuple[Records, int], ...]
-    states: int
+    served: int
     carried: int
     backend: str
 
@@ -55,14 +56,13 @@ class Recording:
 
     def run(self) -> Tape:
         """Iterate to the end, a chunk of records at a time."""
-        rows, chunks = _chunk_rows(self.carry), []
-        states = len(leaves(self.carry.y))
+        rows, chunks = _chunk_rows(self.plan, self.carry), []
         while bool((self.carry.status == RUNNING).any()):
             records = Records.empty(self.plan, self.carry, rows)
             self.carry, count = run_march(self.plan, self.carry, self.outputs, records, self.backend)
             chunks.append((records, count))
-        carried = states + len(leaves(self.carry.reuse))
-        return Tape(self.captured, tuple(chunks), states, carried, self.backend)
+        carried = len(leaves(self.carry.y)) + len(leaves(self.carry.reuse))
+        return Tape(self.captured, tuple(chunks), len(leaves(self.outputs)), carried, self.backend)
 
 
 def march_recorded(plan: Plan, carry: Carry, outputs: State, backend: str) -> tuple[Carry, State]:
@@ -74,7 +74,7 @@ def march_recorded(plan: Plan, carry: Carry, outputs: State, backend: str) -> tu
     ys, y_end = results[: len(leaves(outputs))], results[len(leaves(outputs)) :]
     spec = pytree.tree_structure(carry.y)
     end = recording.carry._replace(y=pytree.tree_unflatten(list(y_end), spec))
-    return end, pytree.tree_unflatten(list(ys), spec)
+    return end, pytree.tree_unflatten(list(ys), pytree.tree_structure(outputs))
 
 
 def _capture(plan: Plan, carry: Carry) -> Captured:
@@ -106,16 +106,19 @@ class _Recorded(torch.autograd.Function):
 def unwind(tape: Tape, tensors: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> list[Tensor]:
     """The gradients of ``tensors`` (y, reuse, what the stepper holds) from those of the outputs and the end states."""
     captured = tape.captured
-    of_outputs = [_fresh(gradient) for gradient in gradients[: tape.states]]
+    of_outputs = [_fresh(gradient) for gradient in gradients[: tape.served]]
     for gradient in of_outputs:
         gradient[:, -1] = 0  # the place that takes what nobody asked for
-    totals = [*map(_fresh, gradients[tape.states :]), *(torch.zeros_like(x) for x in tensors[tape.states :])]
+    totals = [
+        *map(_fresh, gradients[tape.served :]),
+        *(torch.zeros_like(x) for x in tensors[len(gradients) - tape.served :]),
+    ]
     inputs = [tensor.detach() for tensor in captured.inputs]
     for place, tensor in zip(captured.wanted, tensors[tape.carried :], strict=True):
         inputs[place] = tensor.detach()
     backwards = _backwards(tape)
     for records, count in reversed(tape.chunks):
-        row = torch.full((), count, dtype=torch.int64, device=of_outputs[0].device)
+        row = torch.full((), count, dtype=torch.int64, device=totals[0].device)
         with torch.no_grad():
             totals = backwards(row, records, inputs, of_outputs, totals)
     return totals
@@ -168,8 +171,8 @@ def _fresh(tensor: Tensor) -> Tensor:
     return tensor.clone(memory_format=torch.contiguous_format)
 
 
-def _chunk_rows(carry: Carry) -> int:
-    """How many iterations to record at a time."""
+def _chunk_rows(plan: Plan, carry: Carry) -> int:
+    """How many iterations to record at a time, a multiple of those that the loop makes in one turn."""
     size = sum(leaf.numel() * leaf.element_size() for leaf in (*leaves(carry.y), *leaves(carry.reuse), carry.t))
     least, most = _CHUNK_ROWS
-    return max(least, min(most, _CHUNK_BYTES // max(size, 1)))
+    return max(least, min(most, _CHUNK_BYTES // max(size, 1))) // plan.unroll * plan.unroll

@@ -14,11 +14,14 @@ from torch.utils import _pytree as pytree
 
 from ..state import State, leaves, map_state
 from .iteration import RUNNING, Carry, Moves, Plan, iterate
+from .layout import StackFirst, folded, folds, unfolded
 
 _RECOMPILE_LIMIT = 1024  # programs of one kind: each stepper, shape and dtype has its own
 _CPU_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "cpp_wrapper": True,  # a C++ caller of the kernels instead of a Python one: a third of the time on small states
     "cpp.enable_loop_tail_vec": False,  # states of two or three components: vectors filled by half are slow to load
+    "assert_indirect_indexing": False,  # the loop's own indices are clamped, and a check keeps them from vectors
+    "post_grad_custom_pre_pass": StackFirst(),
 }
 
 
@@ -54,7 +57,7 @@ class Records:
 
     def write(self, row: Tensor, carry: Carry, moves: Moves) -> None:
         """Record one iteration: where it started and what it did."""
-        values = (moves.t, moves.dt, moves.moved, *moves.emission, *leaves(carry.y), *leaves(carry.reuse))
+        values = (*moves, *leaves(carry.y), *leaves(carry.reuse))
         for buffer, value in zip(self.buffers(), values, strict=True):
             buffer.index_copy_(0, row.view(1), value[None])
 
@@ -73,28 +76,45 @@ def march(plan: Plan, carry: Carry, outputs: State, count: Tensor, records: Reco
     Returns:
         What the last iteration left, and how many there were.
     """
-    flat, spec = pytree.tree_flatten(carry)
+    fold = folds(carry.y)
+    flat, spec = pytree.tree_flatten(_stored(carry, fold))
 
     def goes_on(n: Tensor, *tensors: Tensor) -> Tensor:
         running = (pytree.tree_unflatten(list(tensors), spec).status == RUNNING).any()
         return running if records is None else running & (n < records.t.shape[0])
 
     def body(n: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        now = pytree.tree_unflatten(list(tensors), spec)
-        later, moves, values = iterate(plan, now)
-        if records is not None:
-            records.write(n, now, moves)
-        slots = moves.emission.slots
-        # Made in the body, not once before it: the C++ programs of torch 2.13 free what was computed outside a loop
-        # while the loop still reads it.
-        rows = torch.arange(slots.shape[0], device=slots.device)[:, None].expand_as(slots)
-        for buffer, value in zip(leaves(outputs), leaves(values), strict=True):
-            buffer.index_put_((rows.reshape(-1), slots.reshape(-1)), value)
+        now = _opened(pytree.tree_unflatten(list(tensors), spec), fold)
+        for _ in range(plan.unroll):
+            later, moves, values = iterate(plan, now)
+            if records is not None:
+                records.write(n, now, moves)
+            _write(outputs, moves.slots, values)
+            n, now = n + 1, later
         # A carried tensor may not alias the one it replaces, which a controller without memory may hand back.
-        return n + 1, *(leaf.clone() for leaf in pytree.tree_leaves(later))
+        return n, *(leaf.clone() for leaf in pytree.tree_leaves(_stored(now, fold)))
 
     count, *flat = while_loop(goes_on, body, (count, *flat))
-    return pytree.tree_unflatten(flat, spec), count
+    return _opened(pytree.tree_unflatten(flat, spec), fold), count
+
+
+def _stored(carry: Carry, fold: bool) -> Carry:
+    """The carry as it goes from one turn of the loop to the next."""
+    return carry._replace(y=folded(carry.y), reuse=folded(carry.reuse)) if fold else carry
+
+
+def _opened(carry: Carry, fold: bool) -> Carry:
+    """The carry as an iteration takes it."""
+    return carry._replace(y=unfolded(carry.y), reuse=unfolded(carry.reuse)) if fold else carry
+
+
+def _write(outputs: State, slots: Tensor, values: State) -> None:
+    """Put the states that an iteration serves into their places."""
+    # Made in the body, not once before it: the C++ programs of torch 2.13 free what was computed outside a loop
+    # while the loop still reads it.
+    rows = torch.arange(slots.shape[0], device=slots.device)[:, None].expand_as(slots)
+    for buffer, value in zip(leaves(outputs), leaves(values), strict=True):
+        buffer.index_put_((rows.reshape(-1), slots.reshape(-1)), value)
 
 
 def run_march(plan: Plan, carry: Carry, outputs: State, records: Records | None, backend: str) -> tuple[Carry, int]:

@@ -10,12 +10,14 @@ from torch.utils import _pytree as pytree
 
 from ..controller import Control, StepSizeController
 from ..solution import Solution, SolveError, Statistics, Status
-from ..state import State, all_finite, batch_of, leaves, map_state
+from ..state import State, all_finite, batch_of, leaves, map_state, where
 from ..stepper import Stepper
 from .gradient import march_recorded
 from .iteration import NOTHING, RUNNING, Carry, Plan, is_nothing, take
+from .native import solve_native
 from .program import run_march
 
+UNROLL = 1
 _NARROW = 16  # numbers per sample under which a vector field is likely to cost no more than the dense output
 _NO_LIMIT = torch.iinfo(torch.int64).max
 
@@ -49,40 +51,57 @@ def solve_compiled(
         SolveError: as for ``solve``.
         RuntimeError: this torch is older than 2.13, whose compiled loops may not write into buffers.
     """
-    if torch.__version__ < "2.13":  # compares versions, not letters
-        raise RuntimeError(
-            f"Compiled solves need torch 2.13 or newer, this is {torch.__version__}. Use compiled=False."
-        )
     batch = batch_of(y0)
     ts = torch.as_tensor(ts, device=leaves(y0)[0].device)
     ts = (ts.expand(batch, -1) if ts.dim() == 1 else ts).contiguous()
     plan = _plan(stepper, y0, ts, controller, max_steps)
     carry = _begin(plan, y0)
     _check_constants(ts, carry)
-    outputs = map_state(lambda leaf: _room(leaf, ts.shape[1]), y0)
-    if torch.is_grad_enabled() and _asks_gradients(stepper, carry):
-        carry, outputs = march_recorded(plan, carry, outputs, backend)
-    elif bool((carry.status == RUNNING).any()):
-        carry, _ = run_march(plan, carry, outputs, None, backend)
-    solution = _collect(plan, y0, carry, outputs)
+    carry, ys = _march(plan, y0, carry, backend)
+    solution = _collect(plan, carry, ys)
     if throw and any(Status(code).failed for code in solution.statistics.status.unique().tolist()):
         raise SolveError(solution)
     return solution
 
 
+def _march(plan: Plan, y0: State, carry: Carry, backend: str) -> tuple[Carry, State]:
+    """Iterate to the end: the last carry, and the states at the output times."""
+    gradients = torch.is_grad_enabled() and _asks_gradients(plan.stepper, carry)
+    running = bool((carry.status == RUNNING).any())
+    if running and not gradients and backend == "inductor":
+        ys = map_state(lambda leaf: _room(leaf, plan.ts.shape[1]), y0)
+        ended = solve_native(plan, carry, ys)
+        if ended is not None:
+            return ended, ys
+    if torch.__version__ < "2.13":  # compares versions, not letters
+        raise RuntimeError(
+            f"This compiled solve needs torch 2.13 or newer, here is {torch.__version__}. Use compiled=False."
+        )
+    outputs = map_state(lambda leaf: _room(leaf, plan.ts.shape[1] + 1), y0) if plan.window else NOTHING
+    if gradients:
+        carry, outputs = march_recorded(plan, carry, outputs, backend)
+    elif running:
+        carry, _ = run_march(plan, carry, outputs, None, backend)
+    return carry, _outputs(plan, y0, carry, outputs)
+
+
 def _plan(stepper: Stepper, y0: State, ts: Tensor, controller: StepSizeController, max_steps: int | None) -> Plan:
     backwards = ts[:, -1] < ts[:, 0]
     lands = getattr(stepper, "dense_order", None) is None
-    inside = not lands and ts.shape[1] > 2  # the last time is always the end of a step
+    only_the_end = ts.shape[1] <= 2
+    inside = not lands and not only_the_end  # the last time is always the end of a step
     return Plan(
         stepper=stepper,
         controller=controller,
         ts=ts,
         sign=torch.where(backwards, -1.0, 1.0).to(ts.dtype),
+        last=ts[:, -1].clone(),
+        span=(ts[:, -1] - ts[:, 0]).abs(),
         limit=torch.tensor(_NO_LIMIT if max_steps is None else max_steps, device=ts.device),
-        window=_window(y0, ts.shape[1]) if inside else 1,
+        window=0 if only_the_end else _window(y0, ts.shape[1]) if inside else 1,
         lands=lands,
         inside=inside,
+        unroll=UNROLL,
     )
 
 
@@ -140,10 +159,14 @@ def _asks_gradients(stepper: Any, carry: Carry) -> bool:
     return any(leaf.requires_grad for leaf in leaves(take(stepper, carry.t, carry.dt, carry.y, carry.reuse).y))
 
 
+def _hole(leaf: Tensor) -> float:
+    """What stands where nothing was reached."""
+    return torch.nan if leaf.is_floating_point() or leaf.is_complex() else 0
+
+
 def _room(leaf: Tensor, count: int) -> Tensor:
-    """NaN at every output time, (batch, time + 1, ...), the initial state at the first."""
-    hole = torch.nan if leaf.is_floating_point() or leaf.is_complex() else 0
-    room = leaf.new_full((leaf.shape[0], count + 1, *leaf.shape[1:]), hole)
+    """NaN in ``count`` places, (batch, count, ...), the initial state in the first."""
+    room = leaf.new_full((leaf.shape[0], count, *leaf.shape[1:]), _hole(leaf))
     room[:, 0] = leaf.detach()
     return room
 
@@ -153,8 +176,7 @@ def _fresh(tensor: Tensor) -> Tensor:
     return tensor.clone(memory_format=torch.contiguous_format)
 
 
-def _collect(plan: Plan, y0: State, carry: Carry, outputs: State) -> Solution:
-    ys = map_state(lambda first, leaf: torch.cat([first[:, None], leaf[:, 1:-1]], dim=1), y0, outputs)
+def _collect(plan: Plan, carry: Carry, ys: State) -> Solution:
     broken = (carry.status == Status.SUCCESS) & ~all_finite(ys)
     status = torch.where(broken, int(Status.NOT_FINITE), carry.status)
     counts = carry.accepted, carry.attempts - carry.accepted, carry.evaluations
@@ -166,3 +188,14 @@ def _collect(plan: Plan, y0: State, carry: Carry, outputs: State) -> Solution:
         y_end=carry.y,
         controller=plan.controller,
     )
+
+
+def _outputs(plan: Plan, y0: State, carry: Carry, outputs: State) -> State:
+    """The states at the output times."""
+    if plan.window:
+        return map_state(lambda first, leaf: torch.cat([first[:, None], leaf[:, 1:-1]], dim=1), y0, outputs)
+    if plan.ts.shape[1] == 1:
+        return map_state(lambda first: first[:, None], y0)
+    missed = map_state(lambda leaf: torch.full_like(leaf, _hole(leaf)), carry.y)
+    end = where(carry.status == Status.SUCCESS, carry.y, missed)
+    return map_state(lambda *ends: torch.stack(ends, dim=1), y0, end)

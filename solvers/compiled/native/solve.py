@@ -1,0 +1,118 @@
+"""Run a solve as one native function."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from ...state import State, leaves
+from ..iteration import Carry, Plan, take
+from .build import load
+from .source import Layout, write_source
+from .symbols import NotNative
+from .trace import Traced, flat, one_sample, trace
+
+_LARGEST = 64  # numbers in a state
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled solve of one kind, or why there is none."""
+
+    function: Any = None
+    refusal: str = ""
+
+
+def solve_native(plan: Plan, carry: Carry, ys: State) -> Carry | None:
+    """Iterate every sample to its end; the states go into ``ys`` (batch, time, ...) in place.
+
+    Returns:
+        The last carry, or None where the stepper, its field or this machine allow no native function.
+    """
+    try:
+        if not _small(carry):
+            return None
+        traced = trace(plan, carry)
+        program = _program(plan, carry, traced)
+        return None if program.function is None else _run(program, plan, carry, ys, traced)
+    except NotNative:
+        return None
+
+
+def _small(carry: Carry) -> bool:
+    state = [*leaves(carry.y), *leaves(carry.reuse)]
+    on_cpu = all(leaf.device.type == "cpu" for leaf in state)
+    return on_cpu and sum(leaf.shape[1:].numel() for leaf in leaves(carry.y)) <= _LARGEST
+
+
+def _program(plan: Plan, carry: Carry, traced: Traced) -> Program:
+    """The program of a trace, made once."""
+    key = ("native", plan.lands, plan.inside)
+    if key not in traced.step.made:
+        try:
+            if not _apart(plan, carry):
+                raise NotNative("samples that depend on each other")
+            source = write_source(traced, _examples(carry, traced), _layout(plan, carry))
+            traced.step.made[key] = Program(load(source).solve)
+        except NotNative as reason:
+            traced.step.made[key] = Program(refusal=str(reason))
+    return traced.step.made[key]
+
+
+def _examples(carry: Carry, traced: Traced) -> list[Tensor]:
+    """The graph's inputs for the first sample."""
+    first = [leaf[:1] for leaf in flat(carry)]
+    clock = carry.t[:1]
+    kinds = {"target": [clock], "theta": [clock[:, None]], "carry": first, "shared": list(traced.shared)}
+    kinds["sample"] = [tensor[:1] for tensor in traced.sample]
+    return [kinds[source.kind][source.index].detach() for source in traced.sources]
+
+
+def _layout(plan: Plan, carry: Carry) -> Layout:
+    tensors = flat(carry)
+    place = {id(tensor): index for index, tensor in enumerate(tensors)}
+    return Layout(
+        carry=tuple((tensor.dtype, tuple(tensor[:1].shape)) for tensor in tensors),
+        t=place[id(carry.t)],
+        status=place[id(carry.status)],
+        y=tuple(place[id(leaf)] for leaf in leaves(carry.y)),
+        lands=plan.lands,
+        inside=plan.inside,
+    )
+
+
+@torch.no_grad()
+def _apart(plan: Plan, carry: Carry) -> bool:
+    """Whether a step of one sample alone is that which it makes among the others."""
+    whole = leaves(take(plan.stepper, carry.t, carry.dt, carry.y, carry.reuse).y)
+    first = Carry(*pytree.tree_map(lambda leaf: leaf[:1], tuple(carry)))
+    alone = leaves(take(one_sample(plan)[0].stepper, first.t, first.dt, first.y, first.reuse).y)
+    return all(
+        torch.allclose(a[:1], b, rtol=1e3 * torch.finfo(b.dtype).eps, atol=1e-30, equal_nan=True)
+        for a, b in zip(whole, alone, strict=True)
+    )
+
+
+def _run(program: Program, plan: Plan, carry: Carry, ys: State, traced: Traced) -> Carry:
+    given = [tensor.detach().contiguous() for tensor in flat(carry)]
+    results = [torch.empty_like(tensor) for tensor in given]
+    sample = [tensor.contiguous() for tensor in traced.sample]
+    shared = [tensor.contiguous() for tensor in traced.shared]
+    program.function(
+        ctypes.c_int64(0),
+        ctypes.c_int64(len(carry.t)),
+        ctypes.c_int64(plan.ts.shape[1]),
+        ctypes.c_void_p(plan.ts.data_ptr()),
+        *map(_pointers, (given, sample, shared, results, leaves(ys))),
+    )
+    return Carry(*pytree.tree_unflatten(results, pytree.tree_structure(tuple(carry))))
+
+
+def _pointers(tensors: Sequence[Tensor]) -> Any:
+    return (ctypes.c_void_p * max(len(tensors), 1))(*(tensor.data_ptr() for tensor in tensors))
