@@ -98,14 +98,14 @@ class Emission(NamedTuple):
     Attributes:
         theta: where in the step they lie, (batch, window); 1 is its end state, 0 where there is none.
         slots: their places among the output times, (batch, window); one past the last where there is none.
-        count: how many there are, (batch,).
+        number: how many there are, (batch,).
         more: samples whose step passes more than the window holds, (batch,).
         last: samples whose last output is among them, (batch,).
     """
 
     theta: Tensor
     slots: Tensor
-    count: Tensor
+    number: Tensor
     more: Tensor
     last: Tensor
 
@@ -196,7 +196,7 @@ def conclude(plan: Plan, carry: Carry, tried: Attempt, emission: Emission) -> Ca
         reuse=reuse,
         dt=torch.where(waits, carry.dt, proposed),
         history=NOTHING if is_nothing(carry.history) else where(waits, carry.history, control.history),
-        upcoming=carry.upcoming + emission.count,
+        upcoming=carry.upcoming + emission.number,
         status=status,
         accepted=carry.accepted + moved,
         attempts=attempts,

@@ -124,7 +124,14 @@ def _rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def _pointwise(name: str, template: str) -> None:
-    _RULES[getattr(aten, name)] = lambda run, *operands: run.each(template, *operands, dtype=run.dtype)
+    def rule(run: Translator, *operands: Any) -> Symbol:
+        if run.dtype == torch.bool and name == "mul":
+            return run.each("({0} & {1})", *operands, dtype=torch.bool)
+        if run.dtype == torch.bool and not name.startswith(("bitwise", "logical")):
+            raise NotNative(f"{name} of masks")
+        return run.each(template, *operands, dtype=run.dtype)
+
+    _RULES[getattr(aten, name)] = rule
 
 
 for _name in _EACH:
@@ -257,6 +264,24 @@ def _mean(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False, d
     return run.each("({0} / {1})", total, a.parts.size / max(total.parts.size, 1), dtype=run.dtype)
 
 
+@_rule("var_mean")
+def _var_mean(
+    run: Translator, a: Symbol, dims: Any = None, *, correction: float = 1, keepdim: bool = False
+) -> tuple[Symbol, Symbol]:
+    kept = run.fold("({0} + {1})", a, dims, True)
+    count = a.parts.size // max(kept.parts.size, 1)
+    mean = run.each("({0} / {1})", kept, count, dtype=a.dtype)
+    squares = run.each("(({0} - {1}) * ({0} - {1}))", a, mean, dtype=a.dtype)
+    total = run.fold("({0} + {1})", squares, dims, keepdim)
+    spread = run.each("({0} / {1})", total, max(count - correction, 0), dtype=a.dtype)
+    return spread, mean.moved(mean.parts.reshape(spread.shape))
+
+
+@_rule("var")
+def _var(run: Translator, a: Symbol, dims: Any = None, *, correction: float = 1, keepdim: bool = False) -> Symbol:
+    return _var_mean(run, a, dims, correction=correction, keepdim=keepdim)[0]
+
+
 @_rule("prod")
 def _prod(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False, dtype: Any = None) -> Symbol:
     return run.fold("({0} * {1})", run.cast(a, run.dtype), dims, keepdim)
@@ -363,7 +388,7 @@ def _cat(run: Translator, parts: Sequence[Symbol], dim: int = 0) -> Symbol:
 
 @_rule("flip")
 def _flip(run: Translator, a: Symbol, dims: Sequence[int]) -> Symbol:
-    return a.moved(np.flip(a.parts, dims))
+    return a.moved(np.flip(a.parts, tuple(dims)))
 
 
 @_rule("split_with_sizes")

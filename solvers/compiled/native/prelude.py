@@ -55,16 +55,18 @@ DECLARED(sinh) DECLARED(cosh) DECLARED(asin) DECLARED(acos) DECLARED(atan) DECLA
 DECLARED(log10)
 extern "C" {{ WHOLE double pow(double, double) noexcept; WHOLE float powf(float, float) noexcept; }}
 
+// Without the pragma the loops are unrolled before they can become calls for whole vectors.
+#define LANES _Pragma("omp simd") for (int i = 0; i < W; ++i)
 #define EACH(name, fn) \\
-    INLINE F64 name(F64 a) {{ F64 r; for (int i = 0; i < W; ++i) r[i] = fn(a[i]); return r; }} \\
-    INLINE F32 name(F32 a) {{ F32 r; for (int i = 0; i < W; ++i) r[i] = fn##f(a[i]); return r; }}
+    INLINE F64 name(F64 a) {{ F64 r; LANES r[i] = fn(a[i]); return r; }} \\
+    INLINE F32 name(F32 a) {{ F32 r; LANES r[i] = fn##f(a[i]); return r; }}
 EACH(each_exp, exp) EACH(each_log, log) EACH(each_sin, sin) EACH(each_cos, cos) EACH(each_tanh, tanh)
 EACH(each_log1p, log1p) EACH(each_expm1, expm1) EACH(each_tan, tan) EACH(each_sinh, sinh) EACH(each_cosh, cosh)
 EACH(each_asin, asin) EACH(each_acos, acos) EACH(each_atan, atan) EACH(each_erf, erf) EACH(each_exp2, exp2)
 EACH(each_log2, log2) EACH(each_log10, log10) EACH(each_sqrt, sqrt) EACH(each_rint, rint) EACH(each_floor, floor)
 EACH(each_ceil, ceil) EACH(each_trunc, trunc)
 #define EACH_PAIR(name, fn) \\
-    INLINE F64 name(F64 a, F64 b) {{ F64 r; for (int i = 0; i < W; ++i) r[i] = fn(a[i], b[i]); return r; }} \\
-    INLINE F32 name(F32 a, F32 b) {{ F32 r; for (int i = 0; i < W; ++i) r[i] = fn##f(a[i], b[i]); return r; }}
+    INLINE F64 name(F64 a, F64 b) {{ F64 r; LANES r[i] = fn(a[i], b[i]); return r; }} \\
+    INLINE F32 name(F32 a, F32 b) {{ F32 r; LANES r[i] = fn##f(a[i], b[i]); return r; }}
 EACH_PAIR(each_pow, pow) EACH_PAIR(each_atan2, atan2) EACH_PAIR(each_fmod, fmod)
 """

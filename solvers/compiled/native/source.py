@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, fx
-from torch._decomp import core_aten_decompositions
+from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ..capture import Place
-from .operators import Translator
+from .operators import Translator, aten
 from .prelude import PRELUDE
 from .symbols import C_TYPES, VECTORS, Block, NotNative, Symbol, expression_of
 from .trace import Source, Traced
 
-_T, _STATUS, _UPCOMING = "t", "status", "upcoming"
+_LARGEST_CONSTANT = 4096
+_MORE = (  # of the core set, but what they are made of has a translation
+    *(aten.gelu, aten._softmax, aten._log_softmax, aten.native_layer_norm, aten.elu, aten.leaky_relu, aten.hardtanh),
+    *(aten.std, aten.mish, aten.softplus),
+)
+_DECOMPOSITIONS = {**core_aten_decompositions(), **get_decompositions(_MORE)}
 
 
 @dataclass
@@ -71,7 +76,7 @@ def write_source(traced: Traced, inputs: Sequence[Tensor], layout: Layout) -> st
 
 
 def _translate(traced: Traced, inputs: Sequence[Tensor], layout: Layout) -> Kernel:
-    graph = make_fx(traced.step.graph, decomposition_table=core_aten_decompositions(), tracing_mode="fake")(*inputs)
+    graph = make_fx(traced.step.graph, decomposition_table=_DECOMPOSITIONS, tracing_mode="fake")(*inputs)
     graph.graph.eliminate_dead_code()
     kernel = Kernel()
     run = Translator(graph, kernel.attempt)
@@ -91,7 +96,7 @@ def _translate(traced: Traced, inputs: Sequence[Tensor], layout: Layout) -> Kern
             if node.op == "call_function" and (node in late) == is_late:
                 run.env[node] = run.run_node(node)
             elif node.op == "get_attr":
-                raise NotNative("a tensor that tracing made a constant")
+                run.env[node] = _known(getattr(graph, node.target))
     (results,) = next(node for node in graph.graph.nodes if node.op == "output").args
     kernel.outcome = [
         run.env[results[x.index]] if isinstance(x, Place) else _input(kernel, x, None, layout) for x in traced.outcome
@@ -121,6 +126,13 @@ def _input(kernel: Kernel, source: Source, tensor: Tensor | None, layout: Layout
         return _variables(name, shape, tensor.dtype, kernel.begin, row)
     one = f"all(shared[{source.index}], {{k}})"
     return _variables(name, shape, tensor.dtype, kernel.setup, one)
+
+
+def _known(tensor: Tensor) -> Symbol:
+    """A tensor that was written out in the field's code."""
+    if tensor.numel() > _LARGEST_CONSTANT:
+        raise NotNative("a large constant")
+    return Symbol(np.array(tensor.tolist(), dtype=object).reshape(tuple(tensor.shape)), tensor.dtype)
 
 
 def _size(shape: Sequence[int]) -> int:
@@ -173,14 +185,13 @@ def _function(kernel: Kernel, layout: Layout) -> str:
         for i, symbol in enumerate(kernel.carried)
         for k, name in enumerate(symbol.parts.flat)
     ]
-    aim = f"aim<{vector}, {real}>(ts, first, lanes, count, {'next' if layout.lands else 'end'})"
     return _TEMPLATE.format(
         real=real,
         vector=vector,
         setup=_lines(kernel.setup, 1),
         begin=_lines(kernel.begin, 2),
         status=status,
-        aim=aim,
+        target="due" if layout.lands else "end",
         attempt=_lines(kernel.attempt.lines, 3),
         accept=_text(accept),
         t=t,
@@ -220,15 +231,14 @@ template <class R, class V> INLINE void save(void* to, V x, int k, int size, int
     for (int i = 0; i < lanes; ++i) static_cast<R*>(to)[(first + i) * size + k] = R(x[i]);
 }}
 template <class R, class V>
-INLINE void store(void* to, V x, int k, int size, int64_t first, const int64_t* slots, int64_t count) {{
+INLINE void store(void* to, V x, int k, int size, int64_t first, I64 slots, int64_t count) {{
     for (int i = 0; i < W; ++i)
         if (slots[i] >= 0) static_cast<R*>(to)[((first + i) * count + slots[i]) * size + k] = R(x[i]);
 }}
-template <class V, class R>
-INLINE V aim(const R* ts, int64_t first, int lanes, int64_t count, const int64_t* next) {{
+template <class V, class R> INLINE V times(const R* ts, int64_t first, int lanes, int64_t count, I64 which) {{
     V r;
     for (int i = 0; i < W; ++i)
-        r[i] = ts[(first + (i < lanes ? i : 0)) * count + (next[i] < count ? next[i] : count - 1)];
+        r[i] = ts[(first + (i < lanes ? i : 0)) * count + (which[i] < count ? which[i] : count - 1)];
     return r;
 }}
 
@@ -240,31 +250,25 @@ extern "C" void solve(
         const int lanes = end_sample - first < W ? int(end_sample - first) : W;
         {begin}
         for (int i = lanes; i < W; ++i) {status}[i] = 0;
-        int64_t next[W], end[W];
-        for (int i = 0; i < W; ++i) next[i] = 1, end[i] = count - 1;
+        I64 next = I64_all(1);
+        const {vector} end = times<{vector}, {real}>(ts, first, lanes, count, I64_all(count - 1));
+        {vector} due = times<{vector}, {real}>(ts, first, lanes, count, next);
         while (some({status} == -1)) {{
-            const {vector} target = {aim};
+            const {vector} target = {target};
             {attempt}
             const Mask moved = {accept};
             const {vector} t = {t}, dt = {dt}, t_next = {t_next};
-            while (some(moved)) {{
-                int64_t slots[W];
-                bool any = false;
-                {vector} theta;
-                for (int i = 0; i < W; ++i) {{
-                    slots[i] = -1;
-                    theta[i] = 1;
-                    if (!moved[i] || i >= lanes || next[i] >= count) continue;
-                    const {real} at = ts[(first + i) * count + next[i]];
-                    if (dt[i] > 0 ? at > t_next[i] : at < t_next[i]) continue;
-                    const {real} part = (at - t[i]) / dt[i];
-                    theta[i] = at == t_next[i] ? 1 : part < 0 ? 0 : part > 1 ? 1 : part;
-                    slots[i] = next[i]++;
-                    any = true;
-                }}
-                if (!any) break;
+            const Mask forwards = gt(dt, dt - dt);
+            while (true) {{
+                const Mask here = moved & lt(next, I64_all(count)) & pick(forwards, le(due, t_next), ge(due, t_next));
+                if (!some(here)) break;
+                const {vector} zero = {vector}_all(0), one = {vector}_all(1), part = (due - t) / dt;
+                const {vector} theta = pick(eq(due, t_next), one, pick(lt(part, zero), zero, smallest(part, one)));
+                const I64 slots = pick(here, next, I64_all(-1));
                 {emit}
                 {store}
+                next -= here;
+                due = times<{vector}, {real}>(ts, first, lanes, count, next);
             }}
             {advance}
             {assign}

@@ -78,8 +78,7 @@ def trace(plan: Plan, carry: Carry) -> Traced:
     target, theta = one.last.clone(), first.t[:, None].clone()
     with torch.no_grad():
         returned, step, inputs = traced(plan.stepper, try_once, one, first, target, theta)
-    for mine, whole in ((one.last, plan.last), (one.sign, plan.sign), (one.span, plan.span)):
-        per_sample[id(mine)] = whole
+    per_sample |= {id(getattr(one, name)): getattr(plan, name) for name in ("last", "sign", "span")}
     places = {id(leaf): Source("carry", index) for index, leaf in enumerate(flat(first))}
     places |= {id(target): Source("target"), id(theta): Source("theta")}
     sample: list[Tensor] = []
@@ -87,10 +86,9 @@ def trace(plan: Plan, carry: Carry) -> Traced:
     for tensor in inputs:
         if id(tensor) in places:
             continue
-        whole = per_sample.get(id(tensor))
-        kind, found = ("shared", shared) if whole is None else ("sample", sample)
+        kind, found = ("sample", sample) if id(tensor) in per_sample else ("shared", shared)
         places[id(tensor)] = Source(kind, len(found))
-        found.append(tensor.detach() if whole is None else whole.detach())
+        found.append(per_sample.get(id(tensor), tensor).detach())
     outcome = tuple(x if isinstance(x, Place) else places[id(x)] for x in returned)
     return Traced(step, tuple(places[id(tensor)] for tensor in inputs), tuple(sample), tuple(shared), outcome)
 
