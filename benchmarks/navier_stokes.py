@@ -15,13 +15,14 @@ import json
 import os
 import platform
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from turns import add_arguments, claim_cores, take_turns
 
 from sciml.solvers.equations.navier_stokes import NavierStokes
 from sciml.solvers.exponential import ETDRK2, ETDRK4, IFRK4, ExponentialRungeKutta, ExponentialTableau
@@ -53,8 +54,8 @@ class Row:
 
 def main() -> None:
     args = _arguments()
-    _claim_cores(args.threads)
-    torch.set_num_threads(args.threads)
+    claim_cores(args.threads)
+    _keep_xla_to_one_thread(args.threads)
     y0 = initial_vorticity(args.batch, args.size).to(getattr(torch, args.dtype))
     candidates, missing = build_candidates(y0, args.dt)
     reference = reference_solution(y0[: args.checked], args.dt, args.steps)
@@ -78,18 +79,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--dt", type=float, default=2.5e-3)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
+    add_arguments(parser)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--checked", type=int, default=2, help="samples whose error is measured")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.set_defaults(threads=2)
     return parser.parse_args()
 
 
-def _claim_cores(count: int) -> None:
-    """Bind this process to ``count`` cores, before XLA sizes its thread pool by them."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+def _keep_xla_to_one_thread(count: int) -> None:
     if count == 1:
         single = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {single}".strip()
@@ -190,13 +187,9 @@ def reference_solution(y0: Tensor, dt: float, steps: int) -> Tensor:
 def measure(candidates: list[Candidate], steps: int, repeats: int) -> tuple[dict[str, list[float]], dict[str, Tensor]]:
     """Milliseconds per step of each repetition, one candidate after the other within each, and the final states."""
     finals = {candidate.name: candidate.run(steps) for candidate in candidates}  # compiles and warms up
-    times: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
-    for _ in range(repeats):
-        for candidate in candidates:
-            begin = time.perf_counter()
-            candidate.run(steps)
-            times[candidate.name].append((time.perf_counter() - begin) / steps * 1e3)
-    return times, finals
+    runs = [partial(candidate.run, steps) for candidate in candidates]
+    times = zip(candidates, take_turns(runs, repeats))
+    return {candidate.name: [found / steps for found in each] for candidate, each in times}, finals
 
 
 def error(final: Tensor, reference: Tensor) -> float:

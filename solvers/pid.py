@@ -7,13 +7,14 @@ after E. Hairer, S. Norsett, G. Wanner, "Solving Ordinary Differential Equations
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .controller import Control
-from .state import State, broadcast, map_state, rms_norm
+from .state import State, broadcast, leaves, map_state, rms_norm
 from .stepper import Step, Stepper, error_order
 
 _TINY = 1e-15  # stands for an error that vanishes
@@ -49,8 +50,9 @@ class PIDController:
     error, which depend on how a batch is laid out in memory, do not reach the step sequence.
 
     Args:
-        rtol, atol: tolerances of the local error, relative and in the state's units; atol may be a tensor that
-            broadcasts against the state. Either may be zero, not both.
+        rtol, atol: tolerances of the local error, relative and in the state's units; each a number, or a tensor that
+            broadcasts against the state, such as (channel, 1, 1), or (batch, 1) for tolerances of each sample. Either
+            may be zero, not both in the same place.
         coefficients: the gains kP, kI, kD, such as ``INTEGRAL``, ``PI42``, ``PI34``, ``H211PI``, ``H312PID``.
         safety: aims that much below the tolerance.
         factor_min, factor_max: bounds of the change of length in one step.
@@ -68,7 +70,7 @@ class PIDController:
 
     def __init__(
         self,
-        rtol: float = 1e-3,
+        rtol: float | Tensor = 1e-3,
         atol: float | Tensor = 1e-6,
         *,
         coefficients: tuple[float, float, float] = Coefficients(0.2, 0.5, 0.0),
@@ -80,9 +82,7 @@ class PIDController:
         dt_max: float | None = None,
         norm: Callable[[State], Tensor] = rms_norm,
     ) -> None:
-        least = float(torch.as_tensor(atol).min())
-        if rtol < 0 or least < 0 or (rtol == 0 and least == 0):
-            raise ValueError(f"Expected rtol >= 0 and atol >= 0, not both zero, got rtol={rtol}, atol={atol}.")
+        _check_tolerances(rtol, atol)
         if dt0 is not None and dt0 <= 0:
             raise ValueError(f"Expected dt0 > 0, got {dt0}. To integrate backwards, give decreasing ts.")
         if not 0 <= (dt_min or 0.0) <= (torch.inf if dt_max is None else dt_max):
@@ -115,7 +115,8 @@ class PIDController:
         ones = torch.ones_like(t)
         exponents = tuple(torch.full_like(t, sign * k / order) for sign, k in zip((-1, 1, -1), self.exponents))
         first = self._bounded(torch.minimum(length, span.abs())) * torch.sign(span)
-        return Control(first, torch.zeros_like(t, dtype=torch.bool), history=(ones, ones, exponents))
+        own = {name: value for name, value in self._tolerances().items() if _has_samples(value, y)}
+        return Control(first, torch.zeros_like(t, dtype=torch.bool), history=(ones, ones, exponents, own))
 
     def __call__(self, step: Step, y: State, dt: Tensor, control: Control) -> Control:
         """Judge the step.
@@ -128,8 +129,8 @@ class PIDController:
                 "The stepper declares an error_order but its Step has error=None. "
                 "Use FixedStep(dt) or StepDoubling(stepper)."
             )
-        before, before_that, (first, second, third) = control.history
-        ratio = self.ratio(step, y).to(dt.dtype)
+        before, before_that, (first, second, third), own = control.history
+        ratio = self._ratio(step, y, **self._tolerances() | own).to(dt.dtype)
         accept = ratio <= 1  # not where it is NaN
         if self.dt_min is not None:
             accept = accept | (torch.isfinite(ratio) & (dt.abs() <= self.dt_min * _ROUNDED_UP))
@@ -150,14 +151,28 @@ class PIDController:
         factor = factor.clamp(max=self.factor_max)
         # Not clamp: where the error is NaN the step shrinks.
         factor = torch.where(factor > self.factor_min, factor, self.factor_min).round(decimals=3)
-        return Control(self._bounded(dt * factor), accept, ratio, (before, before_that, (first, second, third)))
+        return Control(self._bounded(dt * factor), accept, ratio, (before, before_that, (first, second, third), own))
 
     def ratio(self, step: Step, y: State) -> Tensor:
         """The scaled error (batch,) of a step taken from ``y``."""
-        return self.norm(map_state(self._scaled, step.error, y, step.y))
+        return self._ratio(step, y, self.rtol, self.atol)
 
-    def _scaled(self, error: Tensor, y: Tensor, new: Tensor) -> Tensor:
-        return error / (self.atol + self.rtol * torch.maximum(y.abs(), new.abs()))
+    def select(self, y: State, rows: Tensor) -> PIDController:
+        """The same control for these samples of ``y`` alone."""
+        selected = copy(self)
+        for name, value in self._tolerances().items():
+            if _has_samples(value, y):
+                setattr(selected, name, value[rows])
+        return selected
+
+    def _tolerances(self) -> dict[str, Any]:
+        return {"rtol": self.rtol, "atol": self.atol}
+
+    def _ratio(self, step: Step, y: State, rtol: float | Tensor, atol: float | Tensor) -> Tensor:
+        def scaled(error: Tensor, old: Tensor, new: Tensor) -> Tensor:
+            return error / (atol + rtol * torch.maximum(old.abs(), new.abs()))
+
+        return self.norm(map_state(scaled, step.error, y, step.y))
 
     def _bounded(self, dt: Tensor) -> Tensor:
         if self.dt_max is not None:
@@ -188,3 +203,26 @@ class PIDController:
         h1 = own * (0.5 / (d2 * own.square())) ** (1 / order)
         finite = torch.isfinite(h1) & torch.isfinite(d0)
         return torch.where(finite, torch.minimum(100 * h0, h1), torch.full_like(t, 1e-6))
+
+
+def _check_tolerances(rtol: float | Tensor, atol: float | Tensor) -> None:
+    """Tolerances that every entry of a state can be measured by.
+
+    Raises:
+        ValueError: they are not, or do not broadcast against each other.
+    """
+    relative, absolute = torch.as_tensor(rtol), torch.as_tensor(atol)
+    try:
+        sound = bool(((relative >= 0) & (absolute >= 0) & (relative + absolute > 0)).all())
+    except RuntimeError:
+        shapes = f"{tuple(relative.shape)} and {tuple(absolute.shape)}"
+        raise ValueError(f"Expected rtol and atol that both broadcast against the state, got {shapes}.") from None
+    if not sound:
+        raise ValueError(f"Expected rtol >= 0 and atol >= 0, not both zero, got rtol={rtol}, atol={atol}.")
+
+
+def _has_samples(value: float | Tensor, y: State) -> bool:
+    """Whether a tolerance has an entry for each sample, which goes where the sample goes."""
+    return isinstance(value, Tensor) and any(
+        value.dim() == leaf.dim() and len(value) == len(leaf) > 1 for leaf in leaves(y) if leaf.dim() > 0
+    )

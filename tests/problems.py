@@ -20,7 +20,9 @@ from sciml.solvers.implicit.tableau import AdditiveTableau, CollocationTableau, 
 from sciml.solvers.implicit.tableaus.gauss import GAUSS4, GAUSS6
 from sciml.solvers.implicit.tableaus.implicit_euler import IMPLICIT_EULER
 from sciml.solvers.implicit.tableaus.implicit_midpoint import IMPLICIT_MIDPOINT
+from sciml.solvers.implicit.tableaus.kencarp3 import KENCARP3
 from sciml.solvers.implicit.tableaus.kencarp4 import KENCARP4
+from sciml.solvers.implicit.tableaus.kencarp5 import KENCARP5
 from sciml.solvers.implicit.tableaus.kvaerno3 import KVAERNO3
 from sciml.solvers.implicit.tableaus.kvaerno4 import KVAERNO4
 from sciml.solvers.implicit.tableaus.kvaerno5 import KVAERNO5
@@ -203,7 +205,7 @@ STEPPERS = (
     *(_implicit(tableau) for tableau in IMPLICIT),
     *(_collocation(tableau) for tableau in (RADAU_IIA3, RADAU_IIA5, GAUSS4, GAUSS6)),
     *(_rosenbrock(tableau) for tableau in (ROSENBROCK23, RODAS4, RODAS5P)),
-    *(_imex(tableau) for tableau in (KENCARP4,)),
+    *(_imex(tableau) for tableau in (KENCARP3, KENCARP4, KENCARP5)),
 )
 ADAPTIVE = tuple(case for case in STEPPERS if getattr(case.build(lambda t, y: y), "error_order", None) is not None)
 DENSE = tuple(case for case in STEPPERS if getattr(case.build(lambda t, y: y), "dense_order", None) is not None)

@@ -21,6 +21,7 @@ from sciml.solvers.solve import solve
 from sciml.solvers.stepper import Stepper
 from sciml.solvers.tableaus.tsit5 import TSIT5
 
+from .latent_field import LatentField
 from .series_encoder import BackwardGRU
 
 
@@ -40,23 +41,6 @@ class Posterior:
         return 0.5 * (self.mean**2 + self.deviation**2 - 1 - 2 * self.deviation.log()).sum(dim=1)
 
 
-class LatentField(nn.Module):
-    """An autonomous vector field of two hidden layers."""
-
-    def __init__(self, latent: int, *, hidden: int = 50) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(latent, hidden),
-            nn.Tanh(),
-            nn.Linear(hidden, hidden),
-            nn.Tanh(),
-            nn.Linear(hidden, latent),
-        )
-
-    def forward(self, t: Float[Tensor, " batch"], z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch latent"]:
-        return self.layers(z)
-
-
 class LatentODE(nn.Module):
     """Encoder, latent flow and decoder of a series.
 
@@ -64,6 +48,8 @@ class LatentODE(nn.Module):
         channels: of the observations.
         latent: length of the latent state.
         hidden: features of the encoder and width of the vector field.
+        encoder: reads a series, ``(ts, values) -> (batch, time, encoder.hidden)``, the features at the first time
+            knowing the whole of it: by default ``BackwardGRU(channels, hidden)``, or ``ODERNN(channels, hidden)``.
         build: makes the stepper from the vector field, by default ``RungeKutta(field, TSIT5)``.
         controller: of the steps.
     """
@@ -74,12 +60,14 @@ class LatentODE(nn.Module):
         *,
         latent: int = 20,
         hidden: int = 50,
+        encoder: nn.Module | None = None,
         build: Callable[[nn.Module], Stepper] = lambda field: RungeKutta(field, TSIT5),
         controller: StepSizeController | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = BackwardGRU(channels, hidden)
-        self.moments = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 2 * latent))
+        self.encoder = BackwardGRU(channels, hidden) if encoder is None else encoder
+        features: int = self.encoder.hidden  # type: ignore[assignment]
+        self.moments = nn.Sequential(nn.Linear(features, hidden), nn.Tanh(), nn.Linear(hidden, 2 * latent))
         self.field = LatentField(latent, hidden=hidden)
         self.stepper = build(self.field)
         self.decoder = nn.Linear(latent, channels)

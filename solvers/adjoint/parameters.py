@@ -21,14 +21,31 @@ def parameters_of(stepper: Stepper, t: Tensor, y: State) -> tuple[Tensor, ...]:
 
     These are the parameters of a stepper that is a module, and whatever autograd sees when one step is taken: leaves
     and intermediate results that a plain function closes over. An intermediate result (a conditioning vector that an
-    encoder made) is returned itself, so that its own graph is walked once, after the solve, and not in every step.
-    Without gradients enabled there are none.
+    encoder made) is returned itself, so that its own graph is walked once, after the solve, and not in every step; but
+    not where it depends on another of these tensors, whose gradient would then hold its part twice: then the leaves
+    that it depends on are returned, and its graph is walked in every step. Without gradients enabled there are none.
     """
     if not torch.is_grad_enabled():
         return ()
     declared = [p for p in stepper.parameters() if p.requires_grad] if isinstance(stepper, nn.Module) else []
     found = {id(tensor): tensor for tensor in (*declared, *_closed_over(stepper, t.detach(), _detached(y)))}
-    return tuple(found.values())
+    return tuple(_independent(list(found.values())))
+
+
+def _independent(tensors: list[Tensor]) -> list[Tensor]:
+    """The same, with leaves in the place of intermediate results that depend on another of them."""
+    while True:
+        ends: dict[_Edge, Tensor] = {(x.grad_fn, x.output_nr): x for x in tensors if x.grad_fn is not None}
+        kept = {id(tensor): tensor for tensor in tensors}
+        for tensor in [x for x in tensors if x.grad_fn is not None]:
+            others = {edge: x for edge, x in ends.items() if x is not tensor}
+            sources, _ = _walk([tensor], -1, others)
+            if any(id(source) in kept for source in sources):
+                del kept[id(tensor)]
+                kept.update((id(source), source) for source in sources)
+        if len(kept) == len(tensors) and all(id(tensor) in kept for tensor in tensors):
+            return tensors
+        tensors = list(kept.values())
 
 
 def _closed_over(stepper: Stepper, t: Tensor, y: State) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Trajectory:
         self._where: list[tuple[Tensor, Tensor]] = []
         self._clocks: list[Tensor] = []
         self._values: list[State] = []
-        self._tables: tuple[Tensor, State] | None = None
+        self._tables: _Tables | None = None
 
     def observe(self, taken: TakenStep) -> None:
         """Record a step."""
@@ -46,20 +47,20 @@ class Trajectory:
         self._count = self._count.index_add(0, members, torch.ones_like(members))
 
     def __call__(self, t: Tensor, samples: Tensor) -> State:
-        """The states of ``samples`` (rows,) at times t (rows,)."""
-        clock, values = self._tables = self._tables or self._tabulated()
-        sign = self._sign[samples]
-        starts = (clock[samples, :, 0] * sign[:, None]).contiguous()
-        step = torch.searchsorted(starts, (t * sign)[:, None], right=True)[:, 0] - 1
+        """The states of ``samples`` (rows,), in order and each at most once, at times t (rows,)."""
+        tables = self._tables = self._tables or self._tabulated()
+        starts = tables.starts if len(samples) == len(tables.starts) else tables.starts[samples]
+        step = torch.searchsorted(starts, (t * self._sign[samples])[:, None], right=True)[:, 0] - 1
         step = torch.minimum(step.clamp(min=0), self._count[samples] - 1)
-        start, length = clock[samples, step].unbind(1)
+        entry = tables.entries[samples, step]
+        start, length = tables.clocks[entry].unbind(1)
         weights = self._weights((t - start) / length)
 
         def leaf(table: Tensor) -> Tensor:
-            parts = table[samples, step].unbind(1)
+            parts = table[entry].unbind(1)
             return sum(broadcast(weight, part) * part for weight, part in zip(weights, parts))  # type: ignore[return-value]
 
-        return map_state(leaf, values)
+        return map_state(leaf, tables.values)
 
     def _weights(self, theta: Tensor) -> list[Tensor]:
         """Lagrange's polynomials at theta (rows,)."""
@@ -71,20 +72,30 @@ class Trajectory:
             weights.append(math.prod((offsets[i] for i in others), start=torch.full_like(theta, scale)))
         return weights
 
-    def _tabulated(self) -> tuple[Tensor, State]:
-        """Clocks (batch, steps, 2) and values (batch, steps, nodes, ...), padded with steps that start at infinity."""
+    def _tabulated(self) -> _Tables:
         index = tuple(torch.cat(parts) for parts in zip(*self._where, strict=True))
         shape = len(self._count), int(self._count.max())
+        clocks, values = torch.cat(self._clocks), map_state(lambda *parts: torch.cat(parts), *self._values)
+        starts = clocks.new_full(shape, torch.inf).index_put(index, clocks[:, 0] * self._sign[index[0]])
+        entries = index[1].new_zeros(shape).index_put(index, torch.arange(len(clocks), device=clocks.device))
+        self._values, self._clocks, self._where = [], [], []
+        return _Tables(starts, entries, clocks, values)
 
-        def table(parts: tuple[Tensor, ...], padding: float) -> Tensor:
-            entries = torch.cat(parts)
-            return entries.new_full((*shape, *entries.shape[1:]), padding).index_put(index, entries)
 
-        clock = table(tuple(self._clocks), torch.inf)
-        clock = torch.where(torch.isfinite(clock), clock, self._sign[:, None, None] * clock)
-        values = map_state(lambda *parts: table(parts, 0.0), *self._values)
-        self._values, self._clocks = [], []
-        return clock, values
+class _Tables(NamedTuple):
+    """All steps of all samples.
+
+    Attributes:
+        starts: of each sample's steps, (batch, steps), increasing in the direction of time; infinite after the last.
+        entries: where each step stands in the others, (batch, steps).
+        clocks: start and length, (entries, 2).
+        values: at the nodes, (entries, nodes, ...).
+    """
+
+    starts: Tensor
+    entries: Tensor
+    clocks: Tensor
+    values: State
 
 
 def _lobatto(count: int) -> list[float]:

@@ -56,7 +56,7 @@ class Collocation(nn.Module):
         """The same method over another vector field. (A Jacobian given to ``Dense`` stays that of the first.)"""
         return Collocation(vector_field, self.tableau, solver=self.solver)
 
-    def within(self, rtol: float, atol: float | Tensor) -> Collocation:
+    def within(self, rtol: float | Tensor, atol: float | Tensor) -> Collocation:
         """The same method with its iterations stopped by the tolerances of the solve."""
         return Collocation(self.vector_field, self.tableau, solver=self.solver.within(rtol, atol))
 

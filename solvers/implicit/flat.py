@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree  # as in state.py
 
-from ..state import State, leaves, map_state
+from ..state import State, leaves, map_state, real_dtype
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Layout:
         parts = rows.split([_width(leaf) for leaf in shapes], dim=1)
         return pytree.tree_unflatten([_from_rows(part, leaf) for part, leaf in zip(parts, shapes)], spec)
 
-    def weights(self, rtol: float, atol: float | Tensor, state: State) -> Tensor:
+    def weights(self, rtol: float | Tensor, atol: float | Tensor, state: State) -> Tensor:
         """atol + rtol |y|, as rows; a complex entry's modulus stands for both of its parts."""
 
         def leaf(y: Tensor) -> Tensor:
-            weight = (atol + rtol * y.abs()).expand_as(y)
+            weight = (atol + rtol * y.abs()).to(real_dtype(y)).expand_as(y)
             return torch.complex(weight, weight) if y.is_complex() else weight
 
         return self.flatten(map_state(leaf, state))

@@ -70,7 +70,7 @@ class IMEX(nn.Module):
     def _fields(self) -> tuple[VectorField, VectorField]:
         return self.explicit_field, self.implicit_field
 
-    def within(self, rtol: float, atol: float | Tensor) -> IMEX:
+    def within(self, rtol: float | Tensor, atol: float | Tensor) -> IMEX:
         """The same method with its iterations stopped by the tolerances of the solve."""
         return IMEX(self.explicit_field, self.implicit_field, self.tableau, solver=self.solver.within(rtol, atol))
 

@@ -39,13 +39,13 @@ class Newton:
         self,
         linear: LinearSolver | None = None,
         *,
-        rtol: float | None = None,
+        rtol: float | Tensor | None = None,
         atol: float | Tensor | None = None,
         fraction: float = 0.03,
         max_iterations: int | None = None,
         derivatives: int = 1,
     ) -> None:
-        if (rtol is not None and rtol < 0) or not 0 < fraction < 1:
+        if (rtol is not None and bool((torch.as_tensor(rtol) < 0).any())) or not 0 < fraction < 1:
             raise ValueError(f"Expected rtol >= 0 and 0 < fraction < 1, got {rtol} and {fraction}.")
         if (max_iterations is not None and max_iterations < 1) or derivatives < 1:
             raise ValueError(
@@ -55,7 +55,7 @@ class Newton:
         self.rtol, self.atol, self.fraction = rtol, atol, fraction
         self.max_iterations, self.derivatives = max_iterations, derivatives
 
-    def within(self, rtol: float, atol: float | Tensor) -> Newton:
+    def within(self, rtol: float | Tensor, atol: float | Tensor) -> Newton:
         """The same iteration for a solve of these tolerances, which its own, where given, go before."""
         return Newton(
             self.linear,
@@ -66,7 +66,7 @@ class Newton:
             derivatives=self.derivatives,
         )
 
-    def tolerances(self, dtype: torch.dtype) -> tuple[float, float | Tensor]:
+    def tolerances(self, dtype: torch.dtype) -> tuple[float | Tensor, float | Tensor]:
         """rtol and atol, by default close to rounding, over ``fraction``."""
         default = torch.finfo(dtype).eps ** 0.85 / self.fraction
         return (default if self.rtol is None else self.rtol, default if self.atol is None else self.atol)

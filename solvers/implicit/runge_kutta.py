@@ -50,7 +50,7 @@ class ImplicitRungeKutta(nn.Module):
         """The same method over another vector field. (A Jacobian given to ``Dense`` stays that of the first.)"""
         return ImplicitRungeKutta(vector_field, self.tableau, solver=self.solver)
 
-    def within(self, rtol: float, atol: float | Tensor) -> ImplicitRungeKutta:
+    def within(self, rtol: float | Tensor, atol: float | Tensor) -> ImplicitRungeKutta:
         """The same method with its iterations stopped by the tolerances of the solve."""
         return ImplicitRungeKutta(self.vector_field, self.tableau, solver=self.solver.within(rtol, atol))
 

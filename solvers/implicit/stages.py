@@ -122,7 +122,8 @@ def newton_scale(solver: Newton, layout: Layout, y: Tensor) -> Tensor:
     rtol, atol = solver.tolerances(y.dtype)
     with torch.no_grad():
         rounding = 10 * torch.finfo(y.dtype).eps / solver.fraction * y.abs().amax(dim=1, keepdim=True)
-        weights = layout.weights(rtol, atol, layout.restore(y)) if atol.__class__ is Tensor else atol + rtol * y.abs()
+        shaped = isinstance(rtol, Tensor) or isinstance(atol, Tensor)
+        weights = layout.weights(rtol, atol, layout.restore(y)) if shaped else atol + rtol * y.abs()
         return torch.maximum(weights, rounding).clamp(min=torch.finfo(y.dtype).tiny)
 
 

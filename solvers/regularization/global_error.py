@@ -70,6 +70,8 @@ def global_error(
     if steps.ratio.requires_grad or not torch.is_grad_enabled():
         return reduce(steps.ratio * steps.dt.abs(), steps.accepted)
     scale = error_controller(solution, controller)
+    if hasattr(scale, "select"):
+        scale = scale.select(map_state(lambda leaf: leaf[:, 0], steps.y), steps.accepted.nonzero(as_tuple=True)[0])
 
     def measure(step: Step, y: State) -> Tensor:
         if step.error is None:

@@ -1,6 +1,7 @@
 """The controllers' laws, bounds and first steps, and the warning of stiffness."""
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -18,7 +19,15 @@ from sciml.solvers import (
     max_norm,
     solve,
 )
+from sciml.solvers.adjoint.backsolve import Backsolve
+from sciml.solvers.adjoint.checkpoint import RecursiveCheckpoint
+from sciml.solvers.adjoint.direct import Direct
+from sciml.solvers.adjoint.interpolated import Interpolated
+from sciml.solvers.adjoint.protocol import Adjoint
+from sciml.solvers.implicit.runge_kutta import ImplicitRungeKutta
+from sciml.solvers.implicit.tableaus.kvaerno3 import KVAERNO3
 from sciml.solvers.pid import H211PI, H312PID, INTEGRAL, PI33, PI34, PI42, Coefficients
+from sciml.solvers.regularization import global_error, local_error
 from tests.problems import MODULATED
 
 F64 = torch.float64
@@ -137,3 +146,86 @@ def test_running_out_of_steps_on_a_stiff_problem_names_the_way_out() -> None:
     assert int(solution.statistics.status) == Status.MAX_STEPS
     assert 0 < float(solution.t_end) < 1
     torch.testing.assert_close(solution.y_end, torch.cos(solution.t_end)[:, None], rtol=0, atol=1e-3)
+
+
+def two_speeds(t: Tensor, y: Tensor) -> Tensor:
+    return torch.stack([-y[:, 0] * torch.sin(t), 3 * torch.cos(3 * t), y[:, 0] - y[:, 2]], dim=1)
+
+
+SPEEDS = torch.tensor([[1.0, 0.5, -2.0], [0.3, -1.0, 0.7]], dtype=F64)
+SPEED_TS = torch.tensor([[0.0, 1.0, 4.0], [0.0, 0.7, 1.0]], dtype=F64)  # one sample ends early, and is dropped
+
+
+@pytest.mark.parametrize("build", [lambda f: RungeKutta(f, TSIT5), lambda f: ImplicitRungeKutta(f, KVAERNO3)])
+@pytest.mark.parametrize("shape", [(), (3,), (1, 3), (2, 3), (2, 1)])
+def test_equal_entries_of_a_tolerance_are_the_number(build: Callable, shape: tuple[int, ...]) -> None:
+    relative, absolute = torch.full(shape, 1e-5, dtype=F64), torch.full(shape, 1e-7, dtype=F64)
+    expected = solve(build(two_speeds), SPEEDS, SPEED_TS, PIDController(1e-5, 1e-7))
+    for controller in (PIDController(relative, 1e-7), PIDController(1e-5, absolute), PIDController(relative, absolute)):
+        found = solve(build(two_speeds), SPEEDS, SPEED_TS, controller)
+        assert torch.equal(found.statistics.accepted, expected.statistics.accepted)
+        torch.testing.assert_close(found.ys, expected.ys, rtol=1e-12, atol=1e-12)
+
+
+def test_a_loose_relative_tolerance_lets_a_component_err() -> None:
+    def steps(rtol: Tensor | float) -> Tensor:
+        stepper = RungeKutta(two_speeds, TSIT5)
+        return solve(stepper, SPEEDS, SPEED_TS, PIDController(rtol, 1e-10)).statistics.accepted
+
+    loose = steps(torch.tensor([1e-8, 1e8, 1e-8], dtype=F64))
+    assert bool((loose < steps(1e-8)).all())
+    assert bool((loose > steps(1e-4)).all())
+
+
+def test_tolerances_of_each_sample_go_where_it_goes() -> None:
+    rtol = torch.tensor([[1e-4], [1e-9]], dtype=F64)
+    together = solve(RungeKutta(two_speeds, TSIT5), SPEEDS, SPEED_TS, PIDController(rtol, 1e-6 * rtol))
+    for i in range(2):
+        controller = PIDController(float(rtol[i]), 1e-6 * float(rtol[i]))
+        alone = solve(RungeKutta(two_speeds, TSIT5), SPEEDS[i : i + 1], SPEED_TS[i : i + 1], controller)
+        assert int(together.statistics.accepted[i]) == int(alone.statistics.accepted)
+        torch.testing.assert_close(together.ys[i], alone.ys[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("adjoint", [Direct(), RecursiveCheckpoint(2), Backsolve(), Interpolated()], ids=str)
+@pytest.mark.parametrize("shape", [(3,), (2, 1)])
+def test_every_adjoint_takes_tolerances_of_a_shape(adjoint: Adjoint, shape: tuple[int, ...]) -> None:
+    def gradient(rtol: Tensor | float) -> Tensor:
+        y0 = SPEEDS.clone().requires_grad_()
+        ys = solve(RungeKutta(two_speeds, TSIT5), y0, SPEED_TS, PIDController(rtol, 1e-7), adjoint=adjoint).ys
+        return torch.autograd.grad(ys.square().sum(), y0)[0]
+
+    torch.testing.assert_close(gradient(torch.full(shape, 1e-5, dtype=F64)), gradient(1e-5), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1)])
+def test_penalties_measure_by_tolerances_of_a_shape(shape: tuple[int, ...]) -> None:
+    stepper = RungeKutta(two_speeds, TSIT5)
+
+    def penalties(rtol: Tensor | float) -> tuple[Tensor, Tensor]:
+        controller, y0 = PIDController(rtol, 1e-7), SPEEDS.clone().requires_grad_()
+        solution = solve(stepper, y0, SPEED_TS, controller, keep_steps=True, adjoint=RecursiveCheckpoint())
+        local = local_error(stepper, solution, generator=torch.Generator().manual_seed(0))
+        return local, global_error(stepper, solution)
+
+    for found, expected in zip(penalties(torch.full(shape, 1e-5, dtype=F64)), penalties(1e-5)):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("rtol", "atol", "message"),
+    [
+        (torch.tensor([1e-3, -1e-3]), 1e-6, "rtol >= 0"),
+        (torch.tensor([1e-3, 0.0]), 0.0, "not both zero"),
+        (torch.tensor([1e-3, 0.0]), torch.tensor([0.0, 0.0]), "not both zero"),
+        (1e-3, torch.tensor([torch.nan]), "atol >= 0"),
+        (torch.ones(2), torch.ones(3), "broadcast"),
+    ],
+)
+def test_tolerances_that_measure_nothing_are_refused(rtol: Tensor | float, atol: Tensor | float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PIDController(rtol, atol)
+
+
+def test_either_tolerance_may_be_zero_where_the_other_is_not() -> None:
+    PIDController(torch.tensor([1e-3, 0.0]), torch.tensor([0.0, 1e-6]))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from sciml.solvers import TSIT5, FixedStep, RungeKutta, StepDoubling, solve
+from sciml.solvers import TSIT5, FixedStep, PIDController, RungeKutta, StepDoubling, solve
+from sciml.solvers.adjoint.backsolve import Backsolve
 from sciml.solvers.adjoint.checkpoint import RecursiveCheckpoint
 from sciml.solvers.adjoint.direct import Direct
+from sciml.solvers.adjoint.interpolated import Interpolated
 from sciml.solvers.adjoint.parameters import parameters_of
 from tests.solvers.adjoint.cases import leaf
 
@@ -87,3 +90,48 @@ def test_gradients_pass_custom_functions_and_encoders_used_elsewhere() -> None:
         return result
 
     torch.testing.assert_close(gradient(RecursiveCheckpoint()), gradient(Direct()), rtol=1e-12, atol=1e-14)
+
+
+class Conditioned(nn.Module):
+    """A field whose code was made by an encoder that is its own: the encoder's parameters are declared too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.shift = nn.Linear(3, 3, dtype=torch.float64), nn.Parameter(leaf(3).detach())
+        self.code = torch.tanh(self.encoder(Y[0]))
+
+    def forward(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.code * y.sin() + self.shift
+
+
+@pytest.mark.parametrize(
+    "adjoint", [RecursiveCheckpoint(), Backsolve(), Interpolated()], ids=lambda a: type(a).__name__
+)
+@pytest.mark.parametrize("case", ["declared", "used directly too", "a chain of codes"])
+def test_nothing_counts_twice_that_is_used_directly_and_through_a_result(adjoint: Any, case: str) -> None:
+    torch.manual_seed(0)
+    weight, module = leaf(3), Conditioned()
+
+    def field() -> tuple[Any, list[Tensor]]:
+        code = weight.sin()
+        if case == "declared":
+            return module, list(module.parameters())
+        if case == "used directly too":
+            return lambda t, y: code * y.sin() + weight, [weight]
+        further = code.exp()
+        return lambda t, y: further * y.sin() + code, [weight]
+
+    def gradient(adjoint: Any) -> tuple[Tensor, ...]:
+        built, wanted = field()
+        ts = torch.linspace(0, 1, 3, dtype=torch.float64)
+        ys = solve(RungeKutta(built, TSIT5), Y, ts, PIDController(1e-9, 1e-9), adjoint=adjoint).ys
+        return torch.autograd.grad(ys.square().sum(), wanted, retain_graph=True)
+
+    for found, expected in zip(gradient(adjoint), gradient(Direct())):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_result_is_replaced_by_leaves_only_where_it_must_be() -> None:
+    weight, source = leaf(3), leaf(3)
+    code, own = weight.sin(), source.exp()
+    assert set(found(lambda t, y: code * y + own + weight)) == {id(weight), id(own)}
