@@ -366,10 +366,9 @@ class Loop:
     def _tell(self, landed: Landed, rows: Tensor, times: Tensor, theta: Tensor) -> None:
         """Tell the observer of a step that moved some sample."""
         if self.observe is not None and any_of(landed.moved):
-            a, (step, dt, t_next, _, moved, _) = self.active, landed
-            self.observe(
-                TakenStep(a.stepper, a.members, a.t, dt, t_next, moved, a.y, a.reuse, step, rows, times, theta)
-            )
+            a, (step, dt, t_next, _, moved, hit) = self.active, landed
+            clock, events = (a.t, dt, t_next, moved), (hit, None if hit is None else a.watch)
+            self.observe(TakenStep(a.stepper, a.members, *clock, a.y, a.reuse, step, rows, times, theta, *events))
 
     @property
     def held_back(self) -> bool:

@@ -21,7 +21,7 @@ from ..state import State
 from ..stepper import Stepper
 from .discrete import replayed
 from .protocol import Run, TakenStep
-from .replay import Point, Recorded
+from .replay import Landing, Point, Recorded
 
 
 class RecursiveCheckpoint:
@@ -29,7 +29,8 @@ class RecursiveCheckpoint:
 
     The forward pass keeps no graph. The backward pass takes every step once more with gradients, and before that up to
     r times without, where the number of steps is at most C(checkpoints + r, r). It is differentiable once. The vector
-    field must give the same result each time it is called with the same arguments (no dropout).
+    field must give the same result each time it is called with the same arguments (no dropout). Terminal events are
+    differentiated too: their times and states in ``t_end``, ``y_end`` and ``events``.
 
     Args:
         checkpoints: states held at a time beside the current one, at least 1. None lets their number grow as the square
@@ -54,21 +55,22 @@ class _Tape:
     """The history of a solve, with the points before some of its steps."""
 
     name = "RecursiveCheckpoint"
+    takes_events = True
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.records: list[Recorded] = []
         self.checkpoints = checkpoints
 
-    def observe(self, taken: TakenStep) -> None:
+    def observe(self, taken: TakenStep, landing: Landing | None) -> None:
         self.checkpoints.add(len(self.records), Point(taken.members, taken.y, taken.reuse))
-        self.records.append(Recorded.of(taken, self.records[-1] if self.records else None))
+        self.records.append(Recorded.of(taken, self.records[-1] if self.records else None, landing))
 
     def backwards(self) -> Iterator[tuple[Recorded, Point]]:
         checkpoints = self.checkpoints  # used up but for the first: a second backward pass starts from that
         for index in range(len(self.records) - 1, -1, -1):
             at, point = checkpoints.rewind(index)
             while at < index:
-                _, point = self.records[at].repeat(point.of(self.records[at].members), self.records[at].clock)
+                _, point, _ = self.records[at].repeat(point.of(self.records[at].members), self.records[at].clock)
                 at += 1
                 checkpoints.add(at, point)
             yield self.records[index], point.of(self.records[index].members)

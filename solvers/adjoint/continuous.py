@@ -70,7 +70,10 @@ class Problem:
             ValueError: the solve watches for events.
         """
         if solution.events is not None:
-            raise ValueError(f"{self.name} does not differentiate through events. Solve with adjoint=Direct().")
+            raise ValueError(
+                f"{self.name} does not differentiate through events. Solve with adjoint=RecursiveCheckpoint() where "
+                "all are terminal, else with adjoint=Direct()."
+            )
         values, tree = pytree.tree_flatten((solution.ys, solution.y_end))
         ys = solution.ys
 

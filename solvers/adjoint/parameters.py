@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +29,13 @@ def parameters_of(stepper: Stepper, t: Tensor, y: State) -> tuple[Tensor, ...]:
     if not torch.is_grad_enabled():
         return ()
     declared = [p for p in stepper.parameters() if p.requires_grad] if isinstance(stepper, nn.Module) else []
-    found = {id(tensor): tensor for tensor in (*declared, *_closed_over(stepper, t.detach(), _detached(y)))}
+    t, y = t.detach(), map_state(torch.detach, y)
+    return joined(declared, closed_over(lambda: _probe(stepper, t, y)))
+
+
+def joined(*groups: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """All these tensors, each once and none dependent on another."""
+    found = {id(tensor): tensor for group in groups for tensor in group}
     return tuple(_independent(list(found.values())))
 
 
@@ -48,15 +55,16 @@ def _independent(tensors: list[Tensor]) -> list[Tensor]:
         tensors = list(kept.values())
 
 
-def _closed_over(stepper: Stepper, t: Tensor, y: State) -> list[Tensor]:
+def closed_over(probe: Callable[[], list[Tensor]]) -> list[Tensor]:
+    """The tensors requiring gradients that existed before, and that what ``probe`` returns depends on."""
     first = _sequence_number()
-    tensors, cut = _walk(_probe(stepper, t, y), first, {})
+    tensors, cut = _walk(probe(), first, {})
     if not cut:
         return tensors
     # Nodes older than the probe: results computed before. Their tensors are found by watching a second probe.
     first = _sequence_number()
     with _Watch(first) as watch:
-        outputs = _probe(stepper, t, y)
+        outputs = probe()
     return _walk(outputs, first, watch.seen)[0]
 
 
@@ -118,7 +126,3 @@ def _sequence_number() -> int:
 
 def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
-def _detached(y: State) -> State:
-    return map_state(torch.detach, y)

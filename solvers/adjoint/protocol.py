@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..controller import StepSizeController
+from ..event import Hit, Watch
 from ..solution import Solution
 from ..state import State
 from ..stepper import Step, Stepper
@@ -28,6 +29,8 @@ class TakenStep:
         step: what it returned.
         rows, times, theta: the outputs that lie in this step: row, index of the output time, and how far inside;
             exactly 1 stands for the step's end state, anything less for its dense output.
+        hit, watch: the events that the step ends on, and what watches for them; None where there are none. The step's
+            state and t + dt are as the dense output located them: ``settle`` gives those of the event itself.
     """
 
     stepper: Stepper
@@ -42,6 +45,8 @@ class TakenStep:
     rows: Int[Tensor, " outputs"]
     times: Int[Tensor, " outputs"]
     theta: Float[Tensor, " outputs"]
+    hit: Hit | None = None
+    watch: Watch | None = None
 
 
 Observer = Callable[[TakenStep], None]

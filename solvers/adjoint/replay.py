@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..event import Hit, Watch, settle
 from ..state import State, select, where
 from ..stepper import Step, Stepper
 from .protocol import TakenStep
@@ -51,11 +52,21 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Landing:
+    """The events that a step ends on; ``span`` (rows,) is the signed time that the solve was asked for."""
+
+    hit: Hit
+    watch: Watch
+    span: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """A taken step without its states; the attributes are those of ``TakenStep``, but for
 
     Attributes:
         restarted: rows that did not reuse what the step before had left (they crossed a jump); None for none.
+        landing: the terminal events that the step ends on, None for none.
     """
 
     stepper: Stepper
@@ -66,13 +77,14 @@ class Recorded:
     rows: Tensor
     times: Tensor
     restarted: Tensor | None
+    landing: Landing | None = None
 
     @classmethod
-    def of(cls, taken: TakenStep, before: Recorded | None) -> Recorded:
+    def of(cls, taken: TakenStep, before: Recorded | None, landing: Landing | None = None) -> Recorded:
         """Keep of a step what it takes to repeat it; ``before`` is the step before."""
         restarted = None if before is None or taken.reuse is None else before.broken_off(taken)
-        clock = Clock(taken.t, taken.dt, taken.theta)
-        return cls(taken.stepper, taken.members, clock, taken.t_next, taken.accept, taken.rows, taken.times, restarted)
+        clock, outputs = Clock(taken.t, taken.dt, taken.theta), (taken.rows, taken.times)
+        return cls(taken.stepper, taken.members, clock, taken.t_next, taken.accept, *outputs, restarted, landing)
 
     def broken_off(self, taken: TakenStep) -> Tensor | None:
         """The rows of the next step that do not start where this one ended."""
@@ -80,16 +92,21 @@ class Recorded:
         apart = ended != taken.t
         return apart if bool(apart.any()) else None
 
-    def repeat(self, before: Point, clock: Clock) -> tuple[Step, Point]:
-        """Take the step again from a point of the same samples; the step and the point after it."""
+    def repeat(self, before: Point, clock: Clock) -> tuple[Step, Point, Tensor]:
+        """Take the step again from a point of the same samples; the step, the point after it, and when it ends."""
         reuse = before.reuse
         if self.restarted is not None:
             reuse = where(self.restarted, self.stepper.start(clock.t, before.y), reuse)  # type: ignore[attr-defined]
         step = call(self.stepper, clock.t, clock.dt, before.y, reuse)
+        t_end = clock.t + clock.dt
+        if self.landing is not None:
+            hit, watch, span = self.landing.hit, self.landing.watch, self.landing.span
+            t_end, y_end = settle(watch, hit, self.stepper, step, t_end, span)
+            step = replace(step, y=where(hit.mask, y_end, step.y))
         if bool(self.accept.all()):
-            return step, Point(self.members, step.y, step.reuse)
+            return step, Point(self.members, step.y, step.reuse), t_end
         kept = None if reuse is None else where(self.accept, step.reuse, reuse)
-        return step, Point(self.members, where(self.accept, step.y, before.y), kept)
+        return step, Point(self.members, where(self.accept, step.y, before.y), kept), t_end
 
     def emitted(self, step: Step, theta: Tensor) -> State | None:
         """The outputs in this step, None without any."""
@@ -109,6 +126,7 @@ class Sweep:
         outputs: gradients with respect to the leaves of the outputs, (batch, time, ...).
         end: gradients with respect to the leaves of the end states, (batch, ...).
         wanted: the parameters whose gradients are summed up.
+        times: gradients with respect to the times of events, (batch,); None without any.
 
     Attributes:
         y, reuse: gradients with respect to the leaves of the state and of what the next step reuses, at the point
@@ -116,8 +134,10 @@ class Sweep:
         parameters: gradients with respect to ``wanted``, so far.
     """
 
-    def __init__(self, outputs: list[Tensor], end: list[Tensor], wanted: tuple[Tensor, ...]) -> None:
-        self._outputs, self._wanted = outputs, wanted
+    def __init__(
+        self, outputs: list[Tensor], end: list[Tensor], wanted: tuple[Tensor, ...], times: Tensor | None = None
+    ) -> None:
+        self._outputs, self._wanted, self._times = outputs, wanted, times
         self.y = end
         self.reuse: list[Tensor] = []
         self.parameters: list[Tensor | None] = [None] * len(wanted)
@@ -126,11 +146,14 @@ class Sweep:
         """Go back over a step from the point before it; the gradients with respect to its clock."""
         before, clock = before.detached(), recorded.clock.detached()
         with torch.enable_grad():
-            step, after = recorded.repeat(before, clock)
+            step, after, t_end = recorded.repeat(before, clock)
             emitted = recorded.emitted(step, clock.theta)
         members = recorded.members
         cotangents = [*_rows(self.y, members), *self._of_reuse(after), *self._of_outputs(recorded)]
         outputs = inexact_leaves((after.y, after.reuse, emitted))
+        if recorded.landing is not None and self._times is not None:
+            outputs.append(t_end)
+            cotangents.append(torch.where(recorded.landing.hit.mask, self._times[members], 0.0))
         return self._pull(outputs, cotangents, before, clock)
 
     def back_over_start(self, stepper: Stepper, t: Tensor, y: State) -> Tensor | None:

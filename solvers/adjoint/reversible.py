@@ -14,7 +14,7 @@ from ..state import State, map_state, where
 from ..stepper import Stepper
 from .discrete import replayed
 from .protocol import Run, TakenStep
-from .replay import Point, Recorded
+from .replay import Landing, Point, Recorded
 
 
 class ReversibleAdjoint:
@@ -47,6 +47,7 @@ class _Undone:
     """The history of a solve that holds its end point alone."""
 
     name = "ReversibleAdjoint"
+    takes_events = False
 
     def __init__(self) -> None:
         self.records: list[Recorded] = []
@@ -54,7 +55,7 @@ class _Undone:
         self._end: Point | None = None  # of the whole batch; of samples dropped from the loop, up to date
         self._left: dict[int, Any] = {}  # what step index left to reuse, where some sample then restarted
 
-    def observe(self, taken: TakenStep) -> None:
+    def observe(self, taken: TakenStep, landing: Landing | None) -> None:
         record = Recorded.of(taken, self.records[-1] if self.records else None)
         if self._last is None:
             self._end = Point(taken.members, taken.y, taken.reuse)
