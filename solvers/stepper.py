@@ -67,6 +67,8 @@ class Stepper(Protocol):
       path). ``solve`` drops finished samples from the computation; a stepper without ``select`` holds none;
     - ``within(rtol, atol)``: the same scheme with its inner iterations stopped at a tolerance that suits steps of that
       one;
+    - ``without_branches(ts, controller)``: the same stepper in a form that compiles, for a solve at these times, where
+      its own form asks tensors for values;
     - ``stability``: the modulus |dt lambda| up to which the scheme is stable on the negative real axis, None or absent
       where it is not bounded (implicit schemes) or not known.
     """

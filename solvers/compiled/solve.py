@@ -54,6 +54,8 @@ def solve_compiled(
     batch = batch_of(y0)
     ts = torch.as_tensor(ts, device=leaves(y0)[0].device)
     ts = (ts.expand(batch, -1) if ts.dim() == 1 else ts).contiguous()
+    if hasattr(stepper, "without_branches"):
+        stepper = stepper.without_branches(ts, controller)
     plan = _plan(stepper, y0, ts, controller, max_steps)
     carry = _begin(plan, y0)
     _check_constants(ts, carry)

@@ -120,6 +120,14 @@ class BrownianPath:
         selected._points = [point.select(rows) for point in self._points]
         return selected
 
+    def keys_of_cells(self) -> tuple[Tensor, Tensor]:
+        """Where the numbers behind W and behind the area of whole cells begin, each (batch, *channels)."""
+        return self._keys[_W].contiguous(), self._keys[_H].contiguous()
+
+    def at_boundaries(self, times: Tensor) -> Tensor:
+        """Whether times are at the ends of cells."""
+        return self._locate(times)[1] == 0
+
     def to(self, device: torch.device | str) -> BrownianPath:
         """The same paths, drawn on another device."""
         moved = copy.copy(self)

@@ -9,10 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..arguments import BoundField
+from ..controller import StepSizeController
 from ..state import real_dtype
 from ..stepper import Step
 from .brownian import BrownianIncrement, BrownianPath
 from .sde import SDE, Calculus, Noise, as_sde
+from .whole_cells import WholeCells, whole_cells
 
 _ADVICE = {
     Noise.ADDITIVE: "SRA1",
@@ -73,7 +75,7 @@ class SDEStepper(nn.Module):
         ValueError: the scheme is not valid for the SDE's noise or calculus.
     """
 
-    def __init__(self, sde: SDE, path: BrownianPath, scheme: SDEScheme) -> None:
+    def __init__(self, sde: SDE, path: BrownianPath | WholeCells, scheme: SDEScheme) -> None:
         super().__init__()
         self.order = scheme.order(sde)
         self.error_order = scheme.error_order
@@ -82,6 +84,14 @@ class SDEStepper(nn.Module):
     def over(self, vector_field: SDE | BoundField) -> SDEStepper:
         """The same scheme and path for another SDE."""
         return SDEStepper(as_sde(vector_field), self.path, self.scheme)
+
+    def without_branches(self, ts: Float[Tensor, "batch time"], controller: StepSizeController) -> SDEStepper:
+        """The same steps in a form that compiles, for a solve over ``ts``.
+
+        Raises:
+            ValueError: the steps are not the cells of the Brownian path.
+        """
+        return SDEStepper(self.vector_field, whole_cells(self.path, ts, getattr(controller, "dt", None)), self.scheme)
 
     def select(self, rows: Tensor) -> SDEStepper:
         """The stepper of these samples alone."""

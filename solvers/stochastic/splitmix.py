@@ -25,16 +25,28 @@ def normal_pairs(
     key: Int[Tensor, "*shape"], counter: Int[Tensor, "*counters"], dtype: torch.dtype
 ) -> tuple[Float[Tensor, "*out"], Float[Tensor, "*out"]]:
     """Two independent standard normals for every key and counter, their shapes broadcast; |z| < 6.7."""
-    words = split(key, counter)[..., None].view(torch.int32)
-    angle = words[..., 0].to(dtype).mul_(2.0 * math.pi / 2**32)
-    uniform = (words[..., 1] & (2**31 - 1)).to(dtype).add_(0.5).mul_(2.0**-31)
+    low, high = _halves(split(key, counter))
+    angle = low.to(dtype).mul_(2.0 * math.pi / 2**32)
+    uniform = (high & (2**31 - 1)).to(dtype).add_(0.5).mul_(2.0**-31)
     radius = uniform.log_().mul_(-2.0).sqrt_()
     return angle.cos().mul_(radius), angle.sin_().mul_(radius)
+
+
+def _halves(words: Tensor) -> tuple[Tensor, Tensor]:
+    """The lower and the upper 32 bits of int64, signed."""
+    if torch.compiler.is_compiling():  # a view of another dtype would be a barrier in the program
+        return (words << 32) >> 32, words >> 32
+    pairs = words[..., None].view(torch.int32)
+    return pairs[..., 0], pairs[..., 1]
 
 
 def _mix(x: Tensor) -> Tensor:
     """A bijection of int64 whose every output bit depends on every input bit."""
     # torch shifts signed numbers arithmetically: the masks make the shifts logical. Products wrap.
+    if torch.compiler.is_compiling():  # which has no use for results in place
+        x = (x ^ ((x >> 30) & (2**34 - 1))) * _FIRST
+        x = (x ^ ((x >> 27) & (2**37 - 1))) * _SECOND
+        return x ^ ((x >> 31) & (2**33 - 1))
     shifted = (x >> 30).bitwise_and_(2**34 - 1)
     mixed = (x ^ shifted).mul_(_FIRST)
     torch.bitwise_right_shift(mixed, 27, out=shifted).bitwise_and_(2**37 - 1)

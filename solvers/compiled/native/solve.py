@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ...state import State, leaves
+from ...state import State, leaves, real_dtype
 from ..iteration import Carry, Plan, take
 from .build import load
 from .source import Layout, write_source
@@ -90,13 +90,15 @@ def _layout(plan: Plan, carry: Carry) -> Layout:
 @torch.no_grad()
 def _apart(plan: Plan, carry: Carry) -> bool:
     """Whether a step of one sample alone is that which it makes among the others."""
-    whole = leaves(take(plan.stepper, carry.t, carry.dt, carry.y, carry.reuse).y)
-    first = Carry(*pytree.tree_map(lambda leaf: leaf[:1], tuple(carry)))
-    alone = leaves(take(one_sample(plan)[0].stepper, first.t, first.dt, first.y, first.reuse).y)
-    return all(
-        torch.allclose(a[:1], b, rtol=1e3 * torch.finfo(b.dtype).eps, atol=1e-30, equal_nan=True)
-        for a, b in zip(whole, alone, strict=True)
-    )
+    together = leaves(take(plan.stepper, carry.t, carry.dt, carry.y, carry.reuse).y)
+    for row in {0, len(carry.t) - 1}:
+        one = Carry(*pytree.tree_map(lambda leaf, at=row: leaf[at : at + 1], tuple(carry)))
+        alone = leaves(take(one_sample(plan, row)[0].stepper, one.t, one.dt, one.y, one.reuse).y)
+        for whole, part in zip(together, alone, strict=True):
+            rtol = 1e3 * torch.finfo(real_dtype(part)).eps
+            if not torch.allclose(whole[row : row + 1], part, rtol=rtol, atol=1e-30, equal_nan=True):
+                return False
+    return True
 
 
 def _run(program: Program, plan: Plan, carry: Carry, ys: State, traced: Traced) -> Carry:

@@ -76,7 +76,8 @@ def write_source(traced: Traced, inputs: Sequence[Tensor], layout: Layout) -> st
 
 
 def _translate(traced: Traced, inputs: Sequence[Tensor], layout: Layout) -> Kernel:
-    graph = make_fx(traced.step.graph, decomposition_table=_DECOMPOSITIONS, tracing_mode="fake")(*inputs)
+    pure = torch.func.functionalize(traced.step.graph, remove="mutations")
+    graph = make_fx(pure, decomposition_table=_DECOMPOSITIONS, tracing_mode="fake")(*inputs)
     graph.graph.eliminate_dead_code()
     kernel = Kernel()
     run = Translator(graph, kernel.attempt)

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...arguments import BoundField, PerSample, select_args
+from ...arguments import select_rows
 from ...state import leaves
-from ...stepper import Stepper
 from ..capture import Place, StepGraph, traced
 from ..iteration import Carry, Emission, Plan, attempt, conclude, emitted
 from .symbols import NotNative
@@ -93,25 +92,34 @@ def trace(plan: Plan, carry: Carry) -> Traced:
     return Traced(step, tuple(places[id(tensor)] for tensor in inputs), tuple(sample), tuple(shared), outcome)
 
 
-def one_sample(plan: Plan) -> tuple[Plan, dict[int, Tensor]]:
-    """The plan of the first sample alone; and the whole of each tensor of which it holds one row, by that row's id.
+def one_sample(plan: Plan, row: int = 0) -> tuple[Plan, dict[int, Tensor]]:
+    """The plan of one sample; and the whole of each tensor of which its stepper holds that row, by the row's id.
 
     Raises:
-        NotNative: the stepper or its field has rows of its own.
+        NotNative: the stepper of one sample holds tensors that are no rows of its own.
     """
-    row = torch.zeros(1, dtype=torch.int64, device=plan.ts.device)
-    stepper, wholes = _alone(plan.stepper, row)
-    names = ("ts", "sign", "last", "span")
-    return replace(plan, stepper=stepper, **{name: getattr(plan, name)[:1].clone() for name in names}), wholes
+    rows = torch.tensor([row], device=plan.ts.device)
+    stepper = select_rows(plan.stepper, rows)
+    wholes: dict[int, Tensor] = {}
+    _match(plan.stepper, stepper, wholes, set())
+    parts = {name: getattr(plan, name)[rows] for name in ("ts", "sign", "last", "span")}
+    return replace(plan, stepper=stepper, **parts), wholes
 
 
-def _alone(stepper: Any, row: Tensor) -> tuple[Stepper, dict[int, Tensor]]:
-    field = getattr(stepper, "vector_field", None)
-    if hasattr(stepper, "select") or (hasattr(field, "select") and not isinstance(field, BoundField)):
-        raise NotNative("a stepper with rows of its own")
-    if not isinstance(field, BoundField) or not any(isinstance(arg, PerSample) for arg in field.args):
-        return stepper, {}
-    args = select_args(field.args, row)
-    pairs = zip(args, field.args, strict=True)
-    wholes = {id(one.value): whole.value for one, whole in pairs if isinstance(whole, PerSample)}
-    return stepper.over(BoundField(field.field, args)), wholes
+def _match(whole: Any, one: Any, wholes: dict[int, Tensor], seen: set[int]) -> None:
+    """Find the tensors that are rows of others, walking two objects of the same make."""
+    if one is whole or id(one) in seen:
+        return
+    seen.add(id(one))
+    if isinstance(one, Tensor):
+        if not isinstance(whole, Tensor) or one.shape != (1, *whole.shape[1:]):
+            raise NotNative("a stepper whose select does more than take rows")
+        wholes[id(one)] = whole
+    elif isinstance(one, (tuple, list)) and type(one) is type(whole) and len(one) == len(whole):
+        for pair in zip(whole, one):
+            _match(*pair, wholes, seen)
+    elif isinstance(one, dict) and isinstance(whole, dict) and one.keys() == whole.keys():
+        for key in one:
+            _match(whole[key], one[key], wholes, seen)
+    elif hasattr(one, "__dict__") and type(one) is type(whole):
+        _match(vars(whole), vars(one), wholes, seen)
