@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from ..state import State, leaves
 from .capture import Captured, capture, gradient_graph
 from .iteration import RUNNING, Carry, Plan
-from .program import Records, compile_program, run_march, while_loop
+from .program import Records, compile_program, contiguous, run_march, while_loop
 
 _CHUNK_BYTES = 32 * 2**20  # of records between two looks at whether a solve has finished
 _CHUNK_ROWS = 8, 256
@@ -56,7 +56,7 @@ class Recording:
 
     def run(self) -> Tape:
         """Iterate to the end, a chunk of records at a time."""
-        rows, chunks = _chunk_rows(self.plan, self.carry), []
+        rows, chunks = _chunk_rows(self.carry), []
         while bool((self.carry.status == RUNNING).any()):
             records = Records.empty(self.plan, self.carry, rows)
             self.carry, count = run_march(self.plan, self.carry, self.outputs, records, self.backend)
@@ -106,11 +106,11 @@ class _Recorded(torch.autograd.Function):
 def unwind(tape: Tape, tensors: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> list[Tensor]:
     """The gradients of ``tensors`` (y, reuse, what the stepper holds) from those of the outputs and the end states."""
     captured = tape.captured
-    of_outputs = [_fresh(gradient) for gradient in gradients[: tape.served]]
+    of_outputs = [contiguous(gradient) for gradient in gradients[: tape.served]]
     for gradient in of_outputs:
         gradient[:, -1] = 0  # the place that takes what nobody asked for
     totals = [
-        *map(_fresh, gradients[tape.served :]),
+        *map(contiguous, gradients[tape.served :]),
         *(torch.zeros_like(x) for x in tensors[len(gradients) - tape.served :]),
     ]
     inputs = [tensor.detach() for tensor in captured.inputs]
@@ -167,12 +167,8 @@ def _reverse_loop(tape: Tape) -> Callable[..., list[Tensor]]:
     return backwards
 
 
-def _fresh(tensor: Tensor) -> Tensor:
-    return tensor.clone(memory_format=torch.contiguous_format)
-
-
-def _chunk_rows(plan: Plan, carry: Carry) -> int:
-    """How many iterations to record at a time, a multiple of those that the loop makes in one turn."""
+def _chunk_rows(carry: Carry) -> int:
+    """How many iterations to record at a time."""
     size = sum(leaf.numel() * leaf.element_size() for leaf in (*leaves(carry.y), *leaves(carry.reuse), carry.t))
     least, most = _CHUNK_ROWS
-    return max(least, min(most, _CHUNK_BYTES // max(size, 1))) // plan.unroll * plan.unroll
+    return max(least, min(most, _CHUNK_BYTES // max(size, 1)))

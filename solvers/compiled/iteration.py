@@ -60,7 +60,6 @@ class Plan:
             and read off the state when all is done.
         lands: steps land on the output times; otherwise they pass them.
         inside: outputs may lie inside a step, and are read off its dense output.
-        unroll: iterations in one turn of the program's loop.
     """
 
     stepper: Stepper
@@ -73,7 +72,6 @@ class Plan:
     window: int
     lands: bool
     inside: bool
-    unroll: int
 
 
 class Attempt(NamedTuple):

@@ -14,14 +14,12 @@ from torch.utils import _pytree as pytree
 
 from ..state import State, leaves, map_state
 from .iteration import RUNNING, Carry, Moves, Plan, iterate
-from .layout import StackFirst, folded, folds, unfolded
 
 _RECOMPILE_LIMIT = 1024  # programs of one kind: each stepper, shape and dtype has its own
 _CPU_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "cpp_wrapper": True,  # a C++ caller of the kernels instead of a Python one: a third of the time on small states
     "cpp.enable_loop_tail_vec": False,  # states of two or three components: vectors filled by half are slow to load
     "assert_indirect_indexing": False,  # the loop's own indices are clamped, and a check keeps them from vectors
-    "post_grad_custom_pre_pass": StackFirst(),
 }
 
 
@@ -76,36 +74,23 @@ def march(plan: Plan, carry: Carry, outputs: State, count: Tensor, records: Reco
     Returns:
         What the last iteration left, and how many there were.
     """
-    fold = folds(carry.y)
-    flat, spec = pytree.tree_flatten(_stored(carry, fold))
+    flat, spec = pytree.tree_flatten(carry)
 
     def goes_on(n: Tensor, *tensors: Tensor) -> Tensor:
         running = (pytree.tree_unflatten(list(tensors), spec).status == RUNNING).any()
         return running if records is None else running & (n < records.t.shape[0])
 
     def body(n: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        now = _opened(pytree.tree_unflatten(list(tensors), spec), fold)
-        for _ in range(plan.unroll):
-            later, moves, values = iterate(plan, now)
-            if records is not None:
-                records.write(n, now, moves)
-            _write(outputs, moves.slots, values)
-            n, now = n + 1, later
+        now = pytree.tree_unflatten(list(tensors), spec)
+        later, moves, values = iterate(plan, now)
+        if records is not None:
+            records.write(n, now, moves)
+        _write(outputs, moves.slots, values)
         # A carried tensor may not alias the one it replaces, which a controller without memory may hand back.
-        return n, *(leaf.clone() for leaf in pytree.tree_leaves(_stored(now, fold)))
+        return n + 1, *map(contiguous, pytree.tree_leaves(later))
 
     count, *flat = while_loop(goes_on, body, (count, *flat))
-    return _opened(pytree.tree_unflatten(flat, spec), fold), count
-
-
-def _stored(carry: Carry, fold: bool) -> Carry:
-    """The carry as it goes from one turn of the loop to the next."""
-    return carry._replace(y=folded(carry.y), reuse=folded(carry.reuse)) if fold else carry
-
-
-def _opened(carry: Carry, fold: bool) -> Carry:
-    """The carry as an iteration takes it."""
-    return carry._replace(y=unfolded(carry.y), reuse=unfolded(carry.reuse)) if fold else carry
+    return pytree.tree_unflatten(flat, spec), count
 
 
 def _write(outputs: State, slots: Tensor, values: State) -> None:
@@ -158,6 +143,11 @@ def explained(stepper: Any) -> Any:
             f"Expected a {type(stepper).__name__} and a vector field that compile as one program, got: {reason} "
             "Write branches on tensor values with torch.where, or use compiled=False."
         ) from error
+
+
+def contiguous(tensor: Tensor) -> Tensor:
+    """A copy in the one layout that a loop insists on for what it carries."""
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def while_loop(goes_on: Callable[..., Tensor], body: Callable[..., Any], carried: tuple[Tensor, ...]) -> list[Tensor]:

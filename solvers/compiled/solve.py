@@ -15,9 +15,8 @@ from ..stepper import Stepper
 from .gradient import march_recorded
 from .iteration import NOTHING, RUNNING, Carry, Plan, is_nothing, take
 from .native import solve_native
-from .program import run_march
+from .program import contiguous, run_march
 
-UNROLL = 1
 _NARROW = 16  # numbers per sample under which a vector field is likely to cost no more than the dense output
 _NO_LIMIT = torch.iinfo(torch.int64).max
 
@@ -103,7 +102,6 @@ def _plan(stepper: Stepper, y0: State, ts: Tensor, controller: StepSizeControlle
         window=0 if only_the_end else _window(y0, ts.shape[1]) if inside else 1,
         lands=lands,
         inside=inside,
-        unroll=UNROLL,
     )
 
 
@@ -119,7 +117,7 @@ def _window(y0: State, count: int) -> int:
 
 def _begin(plan: Plan, y0: State) -> Carry:
     """All samples at their first time."""
-    t = _fresh(plan.ts[:, 0])
+    t = contiguous(plan.ts[:, 0])
     start: Any = getattr(plan.stepper, "start", None)
     reuse = None if start is None else start(t, y0)
     control: Control = plan.controller.start(plan.stepper, t, y0, plan.ts[:, -1] - plan.ts[:, 0], reuse)
@@ -127,10 +125,10 @@ def _begin(plan: Plan, y0: State) -> Carry:
     status = torch.where(plan.limit <= 0, int(Status.MAX_STEPS), torch.full_like(counts, RUNNING))
     return Carry(
         t=t,
-        y=map_state(_fresh, y0),
-        reuse=NOTHING if reuse is None else map_state(_fresh, reuse),
-        dt=_fresh(control.dt),
-        history=NOTHING if control.history is None else pytree.tree_map(_fresh, control.history),
+        y=map_state(contiguous, y0),
+        reuse=NOTHING if reuse is None else map_state(contiguous, reuse),
+        dt=contiguous(control.dt),
+        history=NOTHING if control.history is None else pytree.tree_map(contiguous, control.history),
         upcoming=counts + 1,
         status=status if plan.ts.shape[1] > 1 else counts.clone(),
         accepted=counts.clone(),
@@ -171,11 +169,6 @@ def _room(leaf: Tensor, count: int) -> Tensor:
     room = leaf.new_full((leaf.shape[0], count, *leaf.shape[1:]), _hole(leaf))
     room[:, 0] = leaf.detach()
     return room
-
-
-def _fresh(tensor: Tensor) -> Tensor:
-    """A copy in the one layout that the loop insists on for what it carries."""
-    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _collect(plan: Plan, carry: Carry, ys: State) -> Solution:
