@@ -41,6 +41,17 @@ def ours(problem: Problem, tableau: Any = TSIT5, compiled: bool = False) -> Cand
     return Candidate(f"sciml {tableau.name} {kind}", torch.no_grad()(states), _training(problem, states))
 
 
+def ours_joint(problem: Problem, tableau: Any = DOPRI5) -> Candidate:
+    """One clock for the whole batch, as the peers' joint solves have: the batch is one sample's state."""
+    stepper = RungeKutta(lambda t, y: problem.field(t, y[0])[None], tableau)
+    controller = PIDController(problem.rtol, problem.atol)
+
+    def states() -> Tensor:
+        return solve(stepper, problem.y0[None], problem.ts, controller, compiled=True).ys[0].transpose(0, 1)
+
+    return Candidate(f"sciml {tableau.name} compiled, joint", torch.no_grad()(states), _training(problem, states))
+
+
 def torchdiffeq(problem: Problem, adjoint: bool = False) -> Candidate:
     from torchdiffeq import odeint, odeint_adjoint
 
@@ -135,12 +146,17 @@ def builders(problem: Problem) -> dict[str, Callable[[], Candidate]]:
         "ours dopri5": lambda: ours(problem, DOPRI5),
         "ours vern7": lambda: ours(problem, VERN7),
         "ours compiled": lambda: ours(problem, compiled=True),
+        "ours compiled dopri5": lambda: ours(problem, DOPRI5, compiled=True),
+        "ours compiled vern7": lambda: ours(problem, VERN7, compiled=True),
+        "ours joint": lambda: ours_joint(problem),
         "torchdiffeq": lambda: torchdiffeq(problem),
         "torchode": lambda: torchode(problem),
         "torchode compiled": lambda: torchode(problem, compiled=True),
         "diffrax joint": lambda: diffrax(problem, per_sample=False),
         "diffrax per sample": lambda: diffrax(problem, per_sample=True),
     }
+    if len(problem.y0) == 1:
+        del found["ours joint"]  # a single trajectory has a clock of its own anyway
     if problem.module is not None:
         found["torchdiffeq adjoint"] = lambda: torchdiffeq(problem, adjoint=True)
     return found

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from ode_peers import Candidate, builders, relative
+from ode_plot import draw
 from ode_problems import Problem, lorenz, lotka_volterra, neural, van_der_pol
 from torch import Tensor
 from turns import add_arguments, claim_cores, save_rows, take_turns
@@ -135,6 +136,7 @@ def write(rows: list[Row], args: argparse.Namespace) -> None:
     for task in dict.fromkeys(row.task for row in rows):
         lines += table([row for row in rows if row.task == task])
     (args.out / "ode_solvers.md").write_text("\n".join(lines))
+    draw(rows, args.out / "ode_solvers.png")
     print("\n".join(lines))
 
 
