@@ -65,7 +65,8 @@ def solve(
         keep_steps: also return every attempted step.
         keep_dense: also return the continuous solution, ``solution.dense(times)``.
         compiled: carry out the whole solve as one compiled program: the same steps and results up to rounding, without
-            the overhead of each. The first call of its kind takes some ten seconds or more.
+            the overhead of each. The first call of its kind takes a second or two for a small system, else some ten
+            seconds or more.
         throw: raise if a sample fails to reach its last time; False returns what was reached and its status.
         progress: called after every step with the done fraction of the whole time span.
 

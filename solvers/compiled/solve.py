@@ -33,22 +33,23 @@ def solve_compiled(
 ) -> Solution:
     """``solve`` as one compiled program: the same steps and results up to rounding, without the overhead of each.
 
-    The first call with a stepper, shape and dtype compiles, for some ten seconds and about twice that where gradients
-    are asked for; later calls and new values of parameters do not. What the stepper and the controller hold as Python
-    numbers is compiled in, and compiled again when it has changed.
+    A small system that asks for no gradients becomes a native function, within a second or two; anything else one
+    loop of the torch compiler, in ten seconds or more, about twice that with gradients. Later calls and new values of
+    parameters compile nothing. What the stepper and the controller hold as Python numbers is compiled in, and compiled
+    again when it has changed.
 
     Gradients reach y0 and every tensor that the stepper or its vector field holds or closes over. They are those of
     the eager loop with ``Direct()``; second derivatives and gradients of ``ts`` are not available.
 
     Args:
         stepper, y0, ts, controller, max_steps, throw: as for ``solve``; ts of shape (time,) or (batch, time).
-        backend: of ``torch.compile``.
+        backend: of ``torch.compile``; another one than "inductor" makes no native functions.
 
     Raises:
         ValueError: the stepper, its vector field or the controller branches on the values of tensors or does otherwise
             what cannot be compiled; or gradients of ``ts`` or of the controller's steps are asked for.
         SolveError: as for ``solve``.
-        RuntimeError: this torch is older than 2.13, whose compiled loops may not write into buffers.
+        RuntimeError: the loop is needed and torch older than 2.13, whose compiled loops may not write into buffers.
     """
     batch = batch_of(y0)
     ts = torch.as_tensor(ts, device=leaves(y0)[0].device)

@@ -75,6 +75,21 @@ def test_a_sample_takes_the_same_bits_in_every_batch(ran: list) -> None:
         assert torch.equal(solve(stepper, y0[row : row + 1], ts, PID, compiled=True).ys[0], together[row])
 
 
+def test_threads_share_the_samples_out(ran: list) -> None:
+    stepper, y0, ts = RungeKutta(pendulum, TSIT5), states(203), torch.linspace(0, 4, 9, dtype=F64)
+    alone = solve(stepper, y0, ts, PID, compiled=True)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        shared = solve(stepper, y0, ts, PID, compiled=True)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(shared.ys, alone.ys) and torch.equal(shared.t_end, alone.t_end)
+    parts = native_solve._parts(203, 3)
+    assert [begin for begin, _ in parts[1:]] == [end for _, end in parts[:-1]] and len(parts) > 3
+    assert parts[0][0] == 0 and parts[-1][1] == 203 and all(begin % 8 == 0 for begin, _ in parts)
+
+
 def test_steps_that_land_on_outputs_and_structured_states(ran: list) -> None:
     def field(t: Tensor, y: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"x": y["v"], "v": -y["x"] * (1 + t[:, None])}

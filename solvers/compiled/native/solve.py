@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,7 +18,7 @@ from ...state import State, leaves, real_dtype
 from ..iteration import Carry, Plan, take
 from .build import load
 from .source import Layout, write_source
-from .symbols import NotNative
+from .symbols import WIDTH, NotNative
 from .trace import Traced, flat, one_sample, trace
 
 _LARGEST = 64  # numbers in a state
@@ -106,14 +109,28 @@ def _run(program: Program, plan: Plan, carry: Carry, ys: State, traced: Traced) 
     results = [torch.empty_like(tensor) for tensor in given]
     sample = [tensor.contiguous() for tensor in traced.sample]
     shared = [tensor.contiguous() for tensor in traced.shared]
-    program.function(
-        ctypes.c_int64(0),
-        ctypes.c_int64(len(carry.t)),
-        ctypes.c_int64(plan.ts.shape[1]),
-        ctypes.c_void_p(plan.ts.data_ptr()),
-        *map(_pointers, (given, sample, shared, results, leaves(ys))),
-    )
+    tensors = [_pointers(group) for group in (given, sample, shared, results, leaves(ys))]
+    count, ts = ctypes.c_int64(plan.ts.shape[1]), ctypes.c_void_p(plan.ts.data_ptr())
+
+    def run(part: tuple[int, int]) -> None:
+        program.function(*map(ctypes.c_int64, part), count, ts, *tensors)  # without Python's lock
+
+    parts = _parts(len(carry.t), torch.get_num_threads())
+    list(_workers(torch.get_num_threads()).map(run, parts)) if len(parts) > 1 else run(parts[0])
     return Carry(*pytree.tree_unflatten(results, pytree.tree_structure(tuple(carry))))
+
+
+def _parts(batch: int, threads: int) -> list[tuple[int, int]]:
+    """Ranges of samples to share out; several for each thread, since some take longer than others."""
+    blocks = -(-batch // WIDTH)
+    number = 1 if threads == 1 else max(1, min(8 * threads, blocks // 4))
+    bounds = [min(WIDTH * (blocks * i // number), batch) for i in range(number + 1)]
+    return list(pairwise(bounds))
+
+
+@cache
+def _workers(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="sciml-native")
 
 
 def _pointers(tensors: Sequence[Tensor]) -> Any:
