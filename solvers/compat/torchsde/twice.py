@@ -1,0 +1,58 @@
+"""Second derivatives through an adjoint that has first ones only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...adjoint.parameters import parameters_of
+from ...adjoint.protocol import Adjoint, Run
+from ...controller import StepSizeController
+from ...solution import Solution
+from ...state import State
+from ...stepper import Stepper
+
+
+@dataclass(frozen=True)
+class Twice:
+    """An adjoint whose gradients are differentiable: where that is asked for (``create_graph=True``), the solve is
+    carried out again with autograd recording every step, at the memory of all of them.
+
+    Attributes:
+        adjoint: for the first derivatives.
+    """
+
+    adjoint: Adjoint
+
+    def __call__(
+        self, run: Run, stepper: Stepper, y0: State, ts: Float[Tensor, "batch time"], controller: StepSizeController
+    ) -> Solution:
+        inputs = tuple(x for x in (y0, *parameters_of(stepper, ts[:, 0], y0)) if x.requires_grad)  # type: ignore
+        solution = self.adjoint(run, stepper, y0, ts, controller)
+        if not solution.ys.requires_grad:  # type: ignore[union-attr]
+            return solution
+
+        def again() -> Tensor:
+            return run(stepper, y0, ts, controller).ys  # type: ignore[return-value]
+
+        ys = _Again.apply(again, solution.ys, *inputs)
+        return replace(solution, ys=ys)
+
+
+class _Again(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, again: Callable[[], Tensor], ys: Tensor, *inputs: Tensor) -> Tensor:
+        ctx.again, ctx.inputs = again, inputs
+        return ys.view_as(ys)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        if not torch.is_grad_enabled():
+            return (None, gradient, *(None for _ in ctx.inputs))
+        found = torch.autograd.grad(ctx.again(), ctx.inputs, gradient, create_graph=True, allow_unused=True)
+        return (None, None, *found)
