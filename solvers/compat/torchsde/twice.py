@@ -40,19 +40,26 @@ class Twice:
         def again() -> Tensor:
             return run(stepper, y0, ts, controller).ys  # type: ignore[return-value]
 
-        ys = _Again.apply(again, solution.ys, *inputs)
+        ys = _Again.apply(again, _Held(solution.ys), *inputs)  # type: ignore[arg-type]
         return replace(solution, ys=ys)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A tensor that autograd is not to see among a function's arguments."""
+
+    ys: Tensor
 
 
 class _Again(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, again: Callable[[], Tensor], ys: Tensor, *inputs: Tensor) -> Tensor:
-        ctx.again, ctx.inputs = again, inputs
-        return ys.view_as(ys)
+    def forward(ctx: Any, again: Callable[[], Tensor], once: _Held, *inputs: Tensor) -> Tensor:
+        ctx.again, ctx.once, ctx.inputs = again, once, inputs
+        return once.ys.detach().clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        if not torch.is_grad_enabled():
-            return (None, gradient, *(None for _ in ctx.inputs))
-        found = torch.autograd.grad(ctx.again(), ctx.inputs, gradient, create_graph=True, allow_unused=True)
+        twice = torch.is_grad_enabled()  # asked for with create_graph=True
+        ys = ctx.again() if twice else ctx.once.ys
+        found = torch.autograd.grad(ys, ctx.inputs, gradient, create_graph=twice, retain_graph=True, allow_unused=True)
         return (None, None, *found)
