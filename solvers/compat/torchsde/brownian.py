@@ -14,6 +14,8 @@ from .base import BaseBrownian, Time
 from .levy import BETWEEN_CHANNELS, channel_area, no_area, noise_of
 from .settings import LEVY_AREA_APPROXIMATIONS
 
+_ROUNDING = 1e-6  # relative, of times in single precision: so far outside the interval goes without a warning
+
 
 class BrownianInterval(BaseBrownian):
     """A Brownian motion on [t0, t1] of any size, asked about intervals: ``bm(ta, tb)`` is W(tb) - W(ta).
@@ -165,7 +167,7 @@ class BrownianInterval(BaseBrownian):
 
     def _clipped(self, time: float) -> float:
         inside = min(max(time, self._start), self._end)
-        if inside != time:
+        if abs(inside - time) > _ROUNDING * max(abs(self._start), abs(self._end)):
             warnings.warn(f"Asked about t={time}, outside [{self._start}, {self._end}]; clipped.", stacklevel=3)
         return inside
 

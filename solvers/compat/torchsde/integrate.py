@@ -90,8 +90,9 @@ def sdeint_adjoint(
     """``sdeint`` whose gradients take little memory.
 
     The gradient is the exact one of the numerical solution: reversible_heun undoes its steps, other methods run again
-    from checkpoints. No second SDE is solved, so the adjoint_ arguments have no effect: the gradient reaches whatever
-    the solution depends on. Second derivatives (``create_graph=True``) take the memory of all steps.
+    from checkpoints. No second SDE is solved, so the adjoint_ arguments have no effect, but that adjoint_params, by
+    default those of the module, get a gradient in any case, beside all else that the solution depends on. Second
+    derivatives (``create_graph=True``) take the memory of all steps.
 
     Raises:
         ValueError: as ``sdeint``; or ``sde`` is no module and adjoint_params are not given.
@@ -102,7 +103,8 @@ def sdeint_adjoint(
     _check_constant(ts=ts, dt=dt, rtol=rtol, atol=atol, dt_min=dt_min)
     request = Request(sde, y0, ts, bm, method, float(dt), options or {}, names, logqp, extra_solver_state)
     controller = _controller(adaptive, float(dt), float(rtol), float(atol), float(dt_min))
-    adjoint = Twice(ReversibleAdjoint() if method == "reversible_heun" else RecursiveCheckpoint())
+    params = tuple(sde.parameters()) if adjoint_params is None else tuple(adjoint_params)
+    adjoint = Twice(ReversibleAdjoint() if method == "reversible_heun" else RecursiveCheckpoint(), params)
     return request.run(controller, adjoint, extra)
 
 

@@ -41,6 +41,13 @@ class Request:
     def run(self, controller: StepSizeController, adjoint: Adjoint | None, extra: bool) -> Any:
         """Solve and return what torchsde returns."""
         ts, coefficients = self._checked()
+        adaptive = getattr(controller, "adaptive", False)
+        if adaptive and self.method == "euler" and coefficients.noise is not Noise.ADDITIVE:
+            warnings.warn(
+                "Adaptive steps of the Euler-Maruyama method need not converge to the solution. Use method='srk', "
+                "or 'milstein'.",
+                stacklevel=3,
+            )
         method = method_of(self.method, self.sde)
         equation, y0, ratio = coefficients.to_sde(), self.y0[None], None
         if self.logqp:
@@ -53,7 +60,8 @@ class Request:
         remembering = Remembering(stepper, self.state)
         if extra or self.state is not None:
             stepper = remembering
-        stepper = self._estimating(stepper, controller, equation)
+        if adaptive and stepper.error_order is None:
+            stepper = StepDoubling(stepper)
         ys = solve(stepper, y0, ts, controller, adjoint=adjoint).ys[0]  # type: ignore[index]
         returned: list[Any] = [ys]
         if ratio is not None:
@@ -106,15 +114,3 @@ class Request:
         if hasattr(self.bm, "settle"):
             self.bm.settle(self.dt)
         return Motion(self.bm)
-
-    def _estimating(self, stepper: Any, controller: StepSizeController, equation: SDE) -> Any:
-        """The stepper with an estimate of its error, where adaptive steps need one."""
-        if not getattr(controller, "adaptive", False) or stepper.error_order is not None:
-            return stepper
-        if self.method == "euler" and equation.noise is not Noise.ADDITIVE:
-            warnings.warn(
-                "Adaptive steps of the Euler-Maruyama method need not converge to the solution. Use method='srk', "
-                "or 'milstein'.",
-                stacklevel=4,
-            )
-        return StepDoubling(stepper)

@@ -25,22 +25,25 @@ class Twice:
 
     Attributes:
         adjoint: for the first derivatives.
+        params: get a gradient, of zero, also where the solution does not depend on them.
     """
 
     adjoint: Adjoint
+    params: tuple[Tensor, ...] = ()
 
     def __call__(
         self, run: Run, stepper: Stepper, y0: State, ts: Float[Tensor, "batch time"], controller: StepSizeController
     ) -> Solution:
-        inputs = tuple(x for x in (y0, *parameters_of(stepper, ts[:, 0], y0)) if x.requires_grad)  # type: ignore
+        used = parameters_of(stepper, ts[:, 0], y0)
+        inputs = {id(tensor): tensor for tensor in (y0, *self.params, *used) if tensor.requires_grad}  # type: ignore
         solution = self.adjoint(run, stepper, y0, ts, controller)
-        if not solution.ys.requires_grad:  # type: ignore[union-attr]
+        if not (inputs and torch.is_grad_enabled()):
             return solution
 
         def again() -> Tensor:
             return run(stepper, y0, ts, controller).ys  # type: ignore[return-value]
 
-        ys = _Again.apply(again, _Held(solution.ys), *inputs)  # type: ignore[arg-type]
+        ys = _Again.apply(again, _Held(solution.ys), *inputs.values())  # type: ignore[arg-type]
         return replace(solution, ys=ys)
 
 
@@ -61,5 +64,7 @@ class _Again(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         twice = torch.is_grad_enabled()  # asked for with create_graph=True
         ys = ctx.again() if twice else ctx.once.ys
-        found = torch.autograd.grad(ys, ctx.inputs, gradient, create_graph=twice, retain_graph=True, allow_unused=True)
-        return (None, None, *found)
+        if not ys.requires_grad:
+            return (None, None, *(torch.zeros_like(tensor) for tensor in ctx.inputs))
+        settings = {"create_graph": twice, "retain_graph": True, "allow_unused": True, "materialize_grads": True}
+        return (None, None, *torch.autograd.grad(ys, ctx.inputs, gradient, **settings))
