@@ -63,7 +63,7 @@ class _FromStart(_Derived):
         super().__init__(interval)
         self._w0 = w0
 
-    def __call__(self, t: Time, tb: Time | None = None, return_U: bool = False, return_A: bool = False) -> Any:  # type: ignore[override]
+    def __call__(self, t: Time, tb: Time | None = None, return_U: bool = False, return_A: bool = False) -> Any:
         """W(t) where tb is None, else the increment from t to tb."""
         out = self._motion(t, tb, return_U=return_U, return_A=return_A)
         return out + self._w0 if tb is None and not (return_U or return_A) else out

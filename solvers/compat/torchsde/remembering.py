@@ -34,6 +34,6 @@ class Remembering(nn.Module):
 
     def _start(self, t: Tensor, y: Tensor) -> Companion:
         if not self.state:
-            return self.stepper.start(t, y)  # type: ignore[operator]
+            return self.stepper.start(t, y)
         drift, diffusion, companion = (tensor[None] for tensor in self.state)
         return Companion(companion, drift, diffusion)

@@ -62,7 +62,7 @@ class Request:
             stepper = remembering
         if adaptive and stepper.error_order is None:
             stepper = StepDoubling(stepper)
-        ys = solve(stepper, y0, ts, controller, adjoint=adjoint).ys[0]  # type: ignore[index]
+        ys = solve(stepper, y0, ts, controller, adjoint=adjoint).ys[0]
         returned: list[Any] = [ys]
         if ratio is not None:
             states, total = ratio.split(ys)

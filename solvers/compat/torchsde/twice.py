@@ -35,15 +35,15 @@ class Twice:
         self, run: Run, stepper: Stepper, y0: State, ts: Float[Tensor, "batch time"], controller: StepSizeController
     ) -> Solution:
         used = parameters_of(stepper, ts[:, 0], y0)
-        inputs = {id(tensor): tensor for tensor in (y0, *self.params, *used) if tensor.requires_grad}  # type: ignore
+        inputs = {id(tensor): tensor for tensor in (y0, *self.params, *used) if tensor.requires_grad}
         solution = self.adjoint(run, stepper, y0, ts, controller)
         if not (inputs and torch.is_grad_enabled()):
             return solution
 
         def again() -> Tensor:
-            return run(stepper, y0, ts, controller).ys  # type: ignore[return-value]
+            return run(stepper, y0, ts, controller).ys
 
-        ys = _Again.apply(again, _Held(solution.ys), *inputs.values())  # type: ignore[arg-type]
+        ys = _Again.apply(again, _Held(solution.ys), *inputs.values())
         return replace(solution, ys=ys)
 
 

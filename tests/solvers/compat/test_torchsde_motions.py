@@ -1,5 +1,6 @@
 """Brownian motions of the torchsde face: Levy areas, reversal, and what users subclass."""
 
+import warnings
 from typing import Any
 
 import pytest
@@ -130,6 +131,15 @@ def test_a_users_own_motion_will_do() -> None:
     for method in ("midpoint", "log_ode"):
         ys = torchsde.sdeint(Bilinear(), torch.zeros(4, 2, dtype=FLOAT), [0.0, 1.0], bm, method=method, dt=0.25)
         torch.testing.assert_close(ys[-1], torch.tensor([1.0, 0.5], dtype=FLOAT).expand(4, 2))
+
+
+def test_rounding_of_times_is_not_worth_a_warning() -> None:
+    bm = torchsde.BrownianInterval(0.0, 0.3, (2, 2), entropy=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.testing.assert_close(bm(0.1, float(torch.tensor(0.3))), bm(0.1, 0.3))
+    with pytest.warns(UserWarning, match="clipped"):
+        bm(0.1, 0.31)
 
 
 def test_an_interval_may_be_empty_and_says_what_does_not_fit() -> None:

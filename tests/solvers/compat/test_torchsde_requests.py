@@ -131,3 +131,19 @@ def test_requests_that_do_not_fit_are_refused(change: dict[str, Any], message: s
     request = {"sde": Matrix(), "y0": start(), "ts": [0.0, 1.0], "dt": 0.1, **change}
     with pytest.raises(ValueError, match=message):
         torchsde.sdeint(**request)
+
+
+def test_parameters_that_nothing_depends_on_get_a_gradient_of_zero() -> None:
+    sde = Diagonal()  # has a matrix that neither f nor g uses
+    torchsde.sdeint_adjoint(sde, start(), [0.0, 1.0], method="midpoint", dt=0.25).sum().backward()
+    assert torch.equal(sde.mixing.grad, torch.zeros_like(sde.mixing))
+    other = torch.ones(2, dtype=FLOAT, requires_grad=True)
+    ys = torchsde.sdeint_adjoint(Diagonal(), start(), [0.0, 1.0], method="midpoint", dt=0.25, adjoint_params=(other,))
+    assert torch.equal(torch.autograd.grad(ys.sum(), other)[0], torch.zeros_like(other))
+
+
+def test_adaptive_euler_warns_before_all_else() -> None:
+    with pytest.warns(UserWarning, match="need not converge"):
+        torchsde.sdeint(Ito(), start(), [0.0, 0.1], method="euler", dt=0.1, adaptive=True, atol=0.1, rtol=0.1)
+    with pytest.warns(UserWarning, match="need not converge"), pytest.raises(ValueError, match="method to be one of"):
+        torchsde.sdeint(Diagonal(), start(), [0.0, 0.1], method="euler", dt=0.1, adaptive=True)
