@@ -10,14 +10,17 @@ from torch import Tensor
 
 from .field import JointField
 
+_BARELY = 1e-30  # below zero, and of no weight beside a rate of change
+
 
 def joint_condition(
     event_fn: Callable[..., Tensor], field: JointField, t: Tensor, y0: Tensor
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """``event_fn`` as a condition ``(t, y) -> (1,)`` of packed states (1, ...).
+    """``event_fn`` as a condition ``(t, y) -> (1,)`` of packed states (1, ...), positive until the event.
 
     Where it returns several numbers, the first of them to change its sign counts: the least of them, each multiplied
-    by the sign that it has at the start (or just after, where it is zero there) changes its sign with it.
+    by the sign that it has at the start (or just after, where it is zero there) changes its sign with it. Zero counts
+    as changed, so that the first change is found also where the function returns zero from some later time on.
     """
 
     def values(time: Tensor, y: Tensor) -> Tensor:
@@ -26,13 +29,17 @@ def joint_condition(
 
     with torch.no_grad():
         start, y = t[:1].detach(), y0.detach().unsqueeze(0)
-        first = values(start, y)
-        if len(first) == 1:
-            return values
-        short = torch.finfo(y.abs().dtype).eps ** 0.5 * (t[1:] - t[:1]).detach()
-        after = values(start + short, y + short.to(y.abs().dtype) * field(start, y))
-        signs = torch.where(first == 0, torch.sign(after), torch.sign(first))
-    return lambda time, y: (values(time, y) * signs).amin(dim=0, keepdim=True)
+        signs = torch.sign(values(start, y))
+        if bool((signs == 0).any()):
+            short = torch.finfo(y.abs().dtype).eps ** 0.5 * (t[1:] - t[:1]).detach()
+            after = values(start + short, y + short.to(y.abs().dtype) * field(start, y))
+            signs = torch.where(signs == 0, torch.sign(after), signs)
+
+    def condition(time: Tensor, y: Tensor) -> Tensor:
+        least = (values(time, y) * signs).amin(dim=0, keepdim=True)
+        return least - _BARELY * (least == 0)
+
+    return condition
 
 
 def with_event_gradient(event_fn: Callable[..., Tensor], field: JointField, event_t: Tensor, ys: Any) -> Any:

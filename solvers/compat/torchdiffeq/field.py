@@ -20,11 +20,14 @@ class JointField:
     Args:
         func: takes t of no axes, in the real dtype of y, and the state as the caller gave it.
         packing: of the state.
+
+    Attributes:
+        real: dtype of the time that ``func`` gets.
     """
 
     def __init__(self, func: Callable[..., Any], packing: Packing) -> None:
         self.func, self.packing = func, packing
-        self._real = packing.dtype.to_real()
+        self.real = packing.dtype.to_real()
         self._window: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
@@ -36,11 +39,11 @@ class JointField:
         slope = self.func(t, y) if packing.shapes is None else packing.pack(self.func(t, packing.unpack(y)))
         if slope.shape != y.shape:
             slope = slope.expand(y.shape)
-        return slope.to(y.dtype)
+        return slope if slope.dtype == y.dtype else slope.to(y.dtype)
 
     def time(self, t: Tensor, y: Tensor) -> Tensor:
         """The time (1,) as the caller's functions get it."""
-        t = t.squeeze(0).to(self._real)
+        t = t.squeeze(0).to(self.real)
         return t if self._window is None else _inside(t, *self._window)
 
     @contextmanager

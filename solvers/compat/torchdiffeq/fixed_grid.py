@@ -11,10 +11,12 @@ from torch import Tensor
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.stepper import Stepper
 from sciml.solvers.stops import Stops
+from sciml.solvers.tableau import ButcherTableau
 
 from .callbacks import Announcer
 from .errors import InputError
-from .interpolated import Interpolated, Landing
+from .interpolated import ORDERS, Interpolated, Landing
+from .march import even_grid, march
 from .options import known
 from .perturbed import Perturbed
 from .problem import Problem
@@ -35,12 +37,15 @@ class FixedGrid:
     Attributes:
         build: the stepper over a field; takes ``options`` by name.
         options: of the scheme itself.
+        tableau: of an explicit Runge-Kutta scheme, whose steps are taken without ``solve`` where nothing is decided on
+            the way.
     """
 
     name: str
     build: Callable[..., Stepper]
     options: tuple[str, ...] = ()
     callbacks: tuple[str, ...] = ("callback_step",)
+    tableau: ButcherTableau | None = None
 
     def integrate(self, problem: Problem, options: dict[str, Any] | None, announcer: Announcer) -> Outcome:
         """Solve the problem.
@@ -50,14 +55,20 @@ class FixedGrid:
             IntegrationError: the event does not happen within 20,000 steps.
         """
         given = known(options, (*_OPTIONS, *self.options), self.name)
-        stepper = self.build(problem.field, **{name: given[name] for name in self.options if name in given})
-        if given.get("perturb", False):
-            stepper = Perturbed(stepper, problem.field, problem.sign)
-        inside = Interpolated(stepper, given.get("interp", "linear"))
-        ts = problem.clock()
-        length = given.get("step_size")
-        if length is not None and given.get("grid_constructor") is not None:
+        interp, perturb = given.get("interp", "linear"), given.get("perturb", False)
+        length, construct = given.get("step_size"), given.get("grid_constructor")
+        if length is not None and construct is not None:
             raise InputError("step_size and grid_constructor are mutually exclusive arguments.")
+        if interp not in ORDERS:
+            raise InputError(f"Unknown interpolation method {interp}. Expected interp to be one of {sorted(ORDERS)}.")
+        ts = problem.clock()
+        if self.tableau is not None and problem.condition is None and not perturb:
+            grid = ts if length is None else even_grid(ts, float(length))
+            grid = grid if construct is None else _grid(construct, problem).to(ts)
+            return march(self.tableau, problem, grid, interp, announcer.callbacks.get("callback_step"))
+        stepper = self.build(problem.field, **{name: given[name] for name in self.options if name in given})
+        stepper = Perturbed(stepper, problem.field, problem.sign) if perturb else stepper
+        inside = Interpolated(stepper, interp)
         if problem.condition is not None:
             if length is None:
                 raise InputError("Expected the option step_size with an event_fn: a fixed grid has no end to go to.")
@@ -65,10 +76,9 @@ class FixedGrid:
         if length is not None:
             return Run(inside, FixedStep(float(length)), ts)(problem, announcer)
         whole = FixedStep(float((ts[-1] - ts[0]).detach().abs()))
-        if given.get("grid_constructor") is None:
+        if construct is None:
             return Run(Landing(stepper), whole, ts)(problem, announcer)
-        grid = _grid(given["grid_constructor"], problem).to(ts)
-        return Run(inside, whole, ts, Stops(steps=grid))(problem, announcer)
+        return Run(inside, whole, ts, Stops(steps=_grid(construct, problem).to(ts)))(problem, announcer)
 
 
 def _grid(construct: Callable[..., Tensor], problem: Problem) -> Tensor:

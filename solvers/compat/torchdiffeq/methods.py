@@ -59,8 +59,8 @@ def method_of(name: str | None) -> Method:
     return METHODS[name]
 
 
-def _explicit(tableau: ButcherTableau) -> Callable[[JointField], Stepper]:
-    return lambda field: RungeKutta(field, tableau)
+def _explicit(name: str, tableau: ButcherTableau) -> FixedGrid:
+    return FixedGrid(name, lambda field: RungeKutta(field, tableau), tableau=tableau)
 
 
 def _implicit(tableau: ImplicitTableau | CollocationTableau) -> Callable[..., Stepper]:
@@ -103,11 +103,11 @@ _TABLE: tuple[Method, ...] = (
     Adaptive("bosh3", BOSH3),
     Adaptive("fehlberg2", FEHLBERG2),
     Adaptive("adaptive_heun", HEUN),
-    FixedGrid("euler", _explicit(EULER)),
-    FixedGrid("midpoint", _explicit(MIDPOINT)),
-    FixedGrid("heun2", _explicit(HEUN)),
-    FixedGrid("heun3", _explicit(HEUN3)),
-    FixedGrid("rk4", _explicit(RK38)),
+    _explicit("euler", EULER),
+    _explicit("midpoint", MIDPOINT),
+    _explicit("heun2", HEUN),
+    _explicit("heun3", HEUN3),
+    _explicit("rk4", RK38),
     FixedGrid("explicit_adams", _bashforth, _ADAMS),
     FixedGrid("implicit_adams", _moulton, _ADAMS),
     FixedGrid("fixed_adams", _moulton, _ADAMS),

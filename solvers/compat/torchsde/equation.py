@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -103,6 +103,44 @@ class Coefficients:
         """Its kind."""
         return _NOISES[self.sde.noise_type]
 
+    @property
+    def calculus(self) -> Calculus:
+        """Ito's or Stratonovich's."""
+        return _CALCULI[self.sde.sde_type]
+
+    def checked(self, t: Tensor, y: Tensor) -> Coefficients:
+        """These coefficients with the number of noise channels, found by evaluating them once at (t, y).
+
+        Args:
+            t: (1,).
+            y: (1, batch, dimension).
+
+        Raises:
+            ValueError: drift or diffusion is of another shape than is expected, or scalar noise has several channels.
+        """
+        batch, size = y.shape[1:]
+        if self._knows_diffusion():
+            g = self.diffusion(t, y)[0]
+            fits = g.shape == (batch, size) if self.noise is Noise.DIAGONAL else g.shape[:-1] == (batch, size)
+            if not fits:
+                wanted = f"({batch}, {size}" + (")" if self.noise is Noise.DIAGONAL else ", noise)")
+                raise ValueError(
+                    f"Expected the diffusion of {self.noise.value} noise of shape {wanted}, got {tuple(g.shape)}."
+                )
+            channels = g.shape[-1]
+        else:
+            channels = self._noise_channels()
+            self._expect("the diffusion times noise", self.product(t, y, y.new_zeros(batch, channels))[0], y)
+        self._expect("the drift", self.drift(t, y)[0], y)
+        if self.noise is Noise.SCALAR and channels != 1:
+            raise ValueError(f"Expected one channel of scalar noise, got {channels}. Write noise_type = 'general'.")
+        return replace(self, noise_size=channels)
+
+    @staticmethod
+    def _expect(name: str, found: Tensor, y: Tensor) -> None:
+        if found.shape != y.shape[1:]:
+            raise ValueError(f"Expected {name} of y0's shape {tuple(y.shape[1:])}, got {tuple(found.shape)}.")
+
     def drift(self, t: Tensor, y: Tensor) -> Tensor:
         """f."""
         time = t[0].to(self.time)
@@ -133,10 +171,29 @@ class Coefficients:
         f, g = self.methods["drift_and_diffusion"](t[0].to(self.time), y[0])
         return f[None], g[None]
 
+    def product(self, t: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """g times noise w of (batch, noise)."""
+        if "diffusion_prod" in self.methods or not self._knows_diffusion():
+            return self._product(t[0].to(self.time), y[0], w)[None]
+        return matrix_product(self.diffusion(t, y), w[None])
+
+    def drift_and_product(self, t: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        """f, and g times noise w of (batch, noise)."""
+        if "drift_and_diffusion_prod" in self.methods:
+            f, product = self.methods["drift_and_diffusion_prod"](t[0].to(self.time), y[0], w)
+            return f[None], product[None]
+        if "drift_and_diffusion" in self.methods and not {"drift", "diffusion_prod"} <= self.methods.keys():
+            f, g = self.both(t, y)
+            return f, matrix_product(g, w[None])
+        return self.drift(t, y), self.product(t, y, w)
+
     def _product(self, time: Tensor, y: Tensor, w: Tensor) -> Tensor:
         if "diffusion_prod" in self.methods:
             return self.methods["diffusion_prod"](time, y, w)
         return self.methods["drift_and_diffusion_prod"](time, y, w)[1]
+
+    def _knows_diffusion(self) -> bool:
+        return bool(self.methods.keys() & {"diffusion", "drift_and_diffusion"})
 
     def _unit(self, y: Tensor, column: int | None) -> Tensor:
         """A unit vector of noise for each sample, or none of it."""
@@ -150,6 +207,11 @@ class Coefficients:
                 "Expected bm, since the sde has products with the diffusion alone. Give a Brownian motion."
             )
         return self.noise_size
+
+
+def matrix_product(g: Tensor, w: Tensor) -> Tensor:
+    """A diffusion (..., dimension, noise) times noise (..., noise), or one of the noise's shape element by element."""
+    return g * w if g.dim() == w.dim() else (g @ w[..., None]).squeeze(-1)
 
 
 def _check(name: str, value: object, known: dict[str, Any]) -> None:

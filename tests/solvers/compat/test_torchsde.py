@@ -218,7 +218,7 @@ def test_given_ends_are_met() -> None:
     ("change", "message"),
     [
         ({"method": "rk4"}, "method to be one of"),
-        ({"method": "euler"}, "to_ito"),
+        ({"method": "euler"}, "method to be one of .*midpoint"),
         ({"y0": torch.ones(3)}, "y0 of shape"),
         ({"ts": [0.0, 0.0]}, "strictly increasing"),
         ({"names": {"drfit": "f"}}, "names for"),
