@@ -7,6 +7,8 @@ Blocks of one page run top to bottom in one folder and share their names, as a r
 import inspect
 import re
 import shlex
+import sys
+import types
 from dataclasses import fields
 from pathlib import Path
 
@@ -35,7 +37,9 @@ def runnable_blocks(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "docs"}
+    module = types.ModuleType("page_under_test")  # a real one: the compiler looks names up where they were defined
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names = vars(module)
     for line, code in runnable_blocks(page):
         # Padded with empty lines, so that a traceback shows the line of the page.
         exec(compile("\n" * line + code, str(page), "exec"), names)
