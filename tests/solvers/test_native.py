@@ -210,6 +210,18 @@ def test_what_is_not_native_is_left_to_the_other_compiler(name: str, ran: list) 
     assert ran == [False]
 
 
+def test_a_field_that_holds_a_row_for_every_sample_is_left_too_and_not_tried_again(ran: list) -> None:
+    rates = torch.rand(5, 1, dtype=F64)
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return -rates * y
+
+    for _ in range(2):
+        with pytest.raises(NotImplementedError):
+            solve(RungeKutta(field, HEUN), states(5), torch.tensor([0.0, 1.0], dtype=F64), PID, compiled=True)
+    assert ran == [False, False] and field in native_solve._untraceable
+
+
 def test_large_states_and_machines_without_a_compiler_are_left_too(ran: list, monkeypatch: pytest.MonkeyPatch) -> None:
     ts = torch.tensor([0.0, 1.0], dtype=F64)
     with pytest.raises(NotImplementedError):

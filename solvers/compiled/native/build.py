@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -34,13 +35,13 @@ def load(source: str) -> Any:
         NotNative: there is no compiler, or it refuses.
     """
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
+    if not compiler:
         raise NotNative("no C++ compiler")
     stem = _folder() / hashlib.sha256(source.encode()).hexdigest()[:24]
     text, library = stem.with_suffix(".cpp"), stem.with_suffix(".so")
     text.write_text(source)
     for extra in _TRIES:
-        command = [compiler, *_FLAGS, str(text), "-o", str(library), *extra, "-lm"]
+        command = [*shlex.split(compiler), *_FLAGS, str(text), "-o", str(library), *extra, "-lm"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode == 0:
             return ctypes.CDLL(str(library))

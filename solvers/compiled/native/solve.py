@@ -5,15 +5,18 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from ...arguments import BoundField
 from ...state import State, leaves, real_dtype
 from ..iteration import Carry, Plan, take
 from .build import load
@@ -38,14 +41,34 @@ def solve_native(plan: Plan, carry: Carry, ys: State) -> Carry | None:
     Returns:
         The last carry, or None where the stepper, its field or this machine allow no native function.
     """
+    if not _small(carry) or _gave_up(plan.stepper):
+        return None
     try:
-        if not _small(carry):
-            return None
         traced = trace(plan, carry)
-        program = _program(plan, carry, traced)
-        return None if program.function is None else _run(program, plan, carry, ys, traced)
     except NotNative:
         return None
+    except ValueError:  # such as a field that closes over a tensor of the whole batch: the loop takes it, or says why
+        with suppress(TypeError):  # what cannot be remembered is tried again
+            _untraceable.add(_field(plan.stepper))
+        return None
+    program = _program(plan, carry, traced)
+    return None if program.function is None else _run(program, plan, carry, ys, traced)
+
+
+_untraceable: WeakSet[Any] = WeakSet()
+
+
+def _gave_up(stepper: Any) -> bool:
+    """Whether a solve of the same field could not be traced before."""
+    with suppress(TypeError):
+        return _field(stepper) in _untraceable
+    return False
+
+
+def _field(stepper: Any) -> Any:
+    """What a stepper steps, without the arguments bound to it."""
+    field = getattr(stepper, "vector_field", stepper)
+    return field.field if isinstance(field, BoundField) else field
 
 
 def _small(carry: Carry) -> bool:
