@@ -13,10 +13,13 @@ from sciml.solvers.compiled.native import build
 from sciml.solvers.compiled.native import solve as native_solve
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.pid import PIDController
+from sciml.solvers.reversible import AsynchronousLeapfrog, Reversible, ReversibleHeun
 from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.solution import Solution, Status
 from sciml.solvers.solve import solve
+from sciml.solvers.step_doubling import StepDoubling
 from sciml.solvers.tableaus import BOSH3, EULER, HEUN, RK4, TSIT5, VERN7
+from tests.problems import STEPPERS, Case
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 PID = PIDController(rtol=1e-5, atol=1e-7)
@@ -193,6 +196,23 @@ def test_every_operator_computes_what_torch_does(ran: list) -> None:
                 compiled.ys[name], eager.ys[name], rtol=1e-13, atol=1e-13, msg=lambda m, n=name: f"{n}: {m}"
             )
     assert all(ran)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", STEPPERS, ids=lambda case: case.name)
+def test_every_stepper_takes_its_eager_steps_or_is_left(case: Case, ran: list) -> None:
+    stepper, ts = case.build(pendulum), torch.linspace(0, 1, 5, dtype=F64)
+    if isinstance(stepper, StepDoubling):
+        pytest.skip("the type checks that these tests put into it do not compile")
+    eager = solve(stepper, states(9), ts, FixedStep(0.1))
+    explicit = isinstance(stepper, (RungeKutta, AsynchronousLeapfrog, Reversible, ReversibleHeun))
+    if not explicit:
+        with pytest.raises((NotImplementedError, ValueError)):
+            solve(stepper, states(9), ts, FixedStep(0.1), compiled=True)
+    else:
+        compiled = solve(stepper, states(9), ts, FixedStep(0.1), compiled=True)
+        torch.testing.assert_close(compiled.ys, eager.ys, rtol=1e-12, atol=1e-12)
+    assert ran == [explicit]
 
 
 REFUSED: dict[str, Callable[[Tensor], Tensor]] = {

@@ -21,7 +21,7 @@ from ...state import State, leaves, real_dtype
 from ..iteration import Carry, Plan, take
 from .build import load
 from .source import Layout, write_source
-from .symbols import WIDTH, NotNative
+from .symbols import WIDTH, NotNative, translatable
 from .trace import Traced, flat, one_sample, trace
 
 _LARGEST = 64  # numbers in a state
@@ -102,6 +102,8 @@ def _examples(carry: Carry, traced: Traced) -> list[Tensor]:
 
 def _layout(plan: Plan, carry: Carry) -> Layout:
     tensors = flat(carry)
+    for tensor in tensors:
+        translatable(tensor.dtype)
     place = {id(tensor): index for index, tensor in enumerate(tensors)}
     return Layout(
         carry=tuple((tensor.dtype, tuple(tensor[:1].shape)) for tensor in tensors),

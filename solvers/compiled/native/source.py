@@ -14,7 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from ..capture import Place
 from .operators import Translator, aten
 from .prelude import PRELUDE
-from .symbols import C_TYPES, VECTORS, Block, NotNative, Symbol, expression_of
+from .symbols import C_TYPES, VECTORS, Block, NotNative, Symbol, expression_of, translatable
 from .trace import Source, Traced
 
 _LARGEST_CONSTANT = 4096
@@ -142,8 +142,7 @@ def _size(shape: Sequence[int]) -> int:
 
 def _variables(name: str, shape: tuple[int, ...], dtype: torch.dtype, lines: list[str], template: str) -> Symbol:
     """Declare a variable for each element; ``template`` calls what fills it."""
-    if dtype not in VECTORS:
-        raise NotNative(f"tensors of {dtype}")
+    translatable(dtype)
     parts = np.empty(shape, dtype=object)
     for k, place in enumerate(np.ndindex(shape)):
         parts[place] = f"{name}{'_' if name[0] == 'c' else ''}{k}"

@@ -50,10 +50,15 @@ def constant(value: float | int | bool, shape: Sequence[int], dtype: torch.dtype
     """A tensor whose elements are one known number."""
     parts = np.empty(tuple(shape), dtype=object)
     parts.fill(value)
-    return Symbol(parts, _translatable(dtype))
+    return Symbol(parts, translatable(dtype))
 
 
-def _translatable(dtype: torch.dtype) -> torch.dtype:
+def translatable(dtype: torch.dtype) -> torch.dtype:
+    """The dtype, if there are vectors of it.
+
+    Raises:
+        NotNative: there are none.
+    """
     if dtype not in VECTORS:
         raise NotNative(f"tensors of {dtype}")
     return dtype
@@ -70,7 +75,7 @@ class Block:
 
     def define(self, expression: str, dtype: torch.dtype) -> str:
         """A variable that holds the expression."""
-        key = f"{VECTORS[_translatable(dtype)]} {expression}"
+        key = f"{VECTORS[translatable(dtype)]} {expression}"
         if key not in self.known:
             if len(self.lines) >= self.limit:
                 raise NotNative(f"more than {self.limit} operations a step")
@@ -93,7 +98,7 @@ def literal(value: float | int | bool, dtype: torch.dtype) -> str:
         text = "INFINITY" if number > 0 else "-INFINITY"
     else:
         text = number.hex()
-    return f"{VECTORS[dtype]}_all({text})"
+    return f"{VECTORS[translatable(dtype)]}_all({text})"
 
 
 def expression_of(part: Any, dtype: torch.dtype) -> str:
