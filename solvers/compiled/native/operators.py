@@ -6,132 +6,31 @@ Operations arrive in PyTorch's core set, after its own decompositions.
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import fx
 
-from .symbols import VECTORS, Block, NotNative, Symbol, constant, expression_of
+from .symbols import NotNative, Symbol, constant, expression_of
+from .translator import RULES, Translator, aten, rule
 
-aten = torch.ops.aten
-_COMPARISONS = {"eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt}
-_COMPARISONS["ge"] = operator.ge
+_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 _EACH = (
     *("exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan", "erf", "sqrt", "expm1"),
     *("log1p", "exp2", "log2", "log10", "floor", "ceil", "trunc"),
 )
 
 
-class Translator(fx.Interpreter):
-    """Runs a graph on symbols and writes the lines into a block.
-
-    Args:
-        graph: of core operations, each node with an example of its value.
-        block: where lines go; may be changed between nodes by the caller of ``run_node``.
-    """
-
-    def __init__(self, graph: fx.GraphModule, block: Block) -> None:
-        super().__init__(graph, garbage_collect_values=False)
-        self.block = block
-        self.example: Any = None
-        self.packet: Any = None
-
-    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if target is operator.getitem:
-            return args[0][args[1]]
-        self.packet = getattr(target, "overloadpacket", target)
-        rule = _RULES.get(self.packet)
-        if rule is None:
-            raise NotNative(str(target))
-        return rule(self, *args, **kwargs)
-
-    def run_node(self, n: fx.Node) -> Any:
-        self.example = n.meta.get("val")
-        return super().run_node(n)
-
-    # What the rules are written with.
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the result."""
-        return self.example.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the result."""
-        return tuple(self.example.shape)
-
-    def each(self, template: str, *operands: Any, dtype: torch.dtype, within: torch.dtype | None = None) -> Symbol:
-        """One variable an element, of ``dtype``; the operands are broadcast and taken in the dtype ``within``."""
-        symbols = [self.cast(self.symbol(operand, within or dtype), within or dtype) for operand in operands]
-        arrays = np.broadcast_arrays(*(symbol.parts for symbol in symbols))
-        out = np.empty(arrays[0].shape, dtype=object)
-        for place in np.ndindex(out.shape):
-            parts = (expression_of(array[place], within or dtype) for array in arrays)
-            out[place] = self.block.define(template.format(*parts), dtype)
-        return Symbol(out, dtype)
-
-    def symbol(self, value: Any, dtype: torch.dtype) -> Symbol:
-        """A value as a symbol; a Python number takes ``dtype``."""
-        return value if isinstance(value, Symbol) else constant(value, (), dtype)
-
-    def cast(self, value: Symbol, dtype: torch.dtype) -> Symbol:
-        """The value in another dtype."""
-        if value.dtype == dtype:
-            return value
-        templates = {torch.bool: "ne({0}, {0} - {0})"}
-        if value.dtype == torch.bool:
-            template = "(-{0})" if dtype == torch.int64 else f"to_{VECTORS[dtype]}(-{{0}})"
-        else:
-            template = templates.get(dtype, f"to_{VECTORS.get(dtype)}({{0}})")
-        out = np.empty(value.shape, dtype=object)
-        for place in np.ndindex(value.shape):
-            part = value.parts[place]
-            known = not isinstance(part, str)
-            out[place] = part if known else self.block.define(template.format(part), dtype)
-        return Symbol(out, dtype)
-
-    def fold(self, template: str, value: Symbol, dims: Any, keepdim: bool) -> Symbol:
-        """Combine the elements along ``dims`` (None for all), one after the other."""
-        axes = range(value.parts.ndim) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
-        axes = tuple(sorted(axis % value.parts.ndim for axis in axes))
-        kept = tuple(axis for axis in range(value.parts.ndim) if axis not in axes)
-        rows = np.transpose(value.parts, (*axes, *kept)).reshape(-1, *(value.shape[axis] for axis in kept))
-        if not len(rows):
-            raise NotNative("a reduction of nothing")
-        total = Symbol(rows[0], value.dtype)
-        for row in rows[1:]:
-            total = self.each(template, total, Symbol(row, value.dtype), dtype=value.dtype)
-        if keepdim:
-            total = total.moved(total.parts.reshape([1 if i in axes else n for i, n in enumerate(value.shape)]))
-        return total
-
-
-Rule = Callable[..., Any]
-_RULES: dict[Any, Rule] = {}
-
-
-def _rule(*names: str) -> Callable[[Rule], Rule]:
-    def register(function: Rule) -> Rule:
-        for name in names:
-            _RULES[getattr(aten, name)] = function
-        return function
-
-    return register
-
-
 def _pointwise(name: str, template: str) -> None:
-    def rule(run: Translator, *operands: Any) -> Symbol:
+    def apply(run: Translator, *operands: Any) -> Symbol:
         if run.dtype == torch.bool and name == "mul":
             return run.each("({0} & {1})", *operands, dtype=torch.bool)
         if run.dtype == torch.bool and not name.startswith(("bitwise", "logical")):
             raise NotNative(f"{name} of masks")
         return run.each(template, *operands, dtype=run.dtype)
 
-    _RULES[getattr(aten, name)] = rule
+    RULES[getattr(aten, name)] = apply
 
 
 for _name in _EACH:
@@ -161,7 +60,7 @@ for _name, _template in {
 }.items():
     _pointwise(_name, _template)
 for _name in _COMPARISONS:
-    _RULES[getattr(aten, _name)] = lambda run, a, b, name=_name: _compare(run, name, a, b)
+    RULES[getattr(aten, _name)] = lambda run, a, b, name=_name: _compare(run, name, a, b)
 
 
 def _compare(run: Translator, name: str, a: Any, b: Any) -> Symbol:
@@ -173,14 +72,14 @@ def _compare(run: Translator, name: str, a: Any, b: Any) -> Symbol:
     return run.each(f"{name}({{0}}, {{1}})", a, b, dtype=torch.bool, within=within)
 
 
-@_rule("add", "sub")
+@rule("add", "sub")
 def _add(run: Translator, a: Any, b: Any, alpha: float = 1) -> Symbol:
     sign = "+" if run.packet is aten.add else "-"
     template = f"({{0}} {sign} {{1}})" if alpha == 1 else f"({{0}} {sign} {{1}} * {{2}})"
     return run.each(template, a, b, alpha, dtype=run.dtype)
 
 
-@_rule("div")
+@rule("div")
 def _div(run: Translator, a: Any, b: Any, rounding_mode: str | None = None) -> Symbol:
     quotient = run.each("({0} / {1})", a, b, dtype=run.dtype)
     if rounding_mode is None:
@@ -190,7 +89,7 @@ def _div(run: Translator, a: Any, b: Any, rounding_mode: str | None = None) -> S
     return run.each(f"each_{rounding_mode}({{0}})", quotient, dtype=run.dtype)
 
 
-@_rule("pow")
+@rule("pow")
 def _pow(run: Translator, base: Any, exponent: Any) -> Symbol:
     if not isinstance(exponent, Symbol):
         simple = {2: "({0} * {0})", 3: "({0} * {0} * {0})", 0.5: "each_sqrt({0})", 1: "{0}", -1: "(1 / {0})"}
@@ -199,7 +98,7 @@ def _pow(run: Translator, base: Any, exponent: Any) -> Symbol:
     return run.each("each_pow({0}, {1})", base, exponent, dtype=run.dtype)
 
 
-@_rule("round")
+@rule("round")
 def _round(run: Translator, a: Symbol, decimals: int = 0) -> Symbol:
     scale = float(10 ** abs(decimals))
     if decimals < 0:
@@ -208,18 +107,18 @@ def _round(run: Translator, a: Symbol, decimals: int = 0) -> Symbol:
     return run.each(template, a, scale, dtype=run.dtype)
 
 
-@_rule("sign")
+@rule("sign")
 def _sign(run: Translator, a: Symbol) -> Symbol:
     template = "pick(gt({0}, {1}), {2}, pick(lt({0}, {1}), -{2}, {0}))"
     return run.each(template, a, 0, 1, dtype=run.dtype)
 
 
-@_rule("relu")
+@rule("relu")
 def _relu(run: Translator, a: Symbol) -> Symbol:
     return run.each("largest({0}, {1})", a, 0, dtype=run.dtype)
 
 
-@_rule("clamp", "clamp_min", "clamp_max")
+@rule("clamp", "clamp_min", "clamp_max")
 def _clamp(run: Translator, a: Symbol, min: Any = None, max: Any = None) -> Symbol:
     if run.packet is aten.clamp_max:
         min, max = None, min
@@ -229,7 +128,7 @@ def _clamp(run: Translator, a: Symbol, min: Any = None, max: Any = None) -> Symb
     return result if max is None else run.each("pick(gt({0}, {1}), {1}, {0})", result, max, dtype=run.dtype)
 
 
-@_rule("where")
+@rule("where")
 def _where(run: Translator, mask: Symbol, a: Any, b: Any) -> Symbol:
     shape = np.broadcast_shapes(mask.shape, *(x.shape for x in (a, b) if isinstance(x, Symbol)))
     a, b = (run.cast(run.symbol(x, run.dtype), run.dtype) for x in (a, b))
@@ -244,12 +143,12 @@ def _where(run: Translator, mask: Symbol, a: Any, b: Any) -> Symbol:
     return Symbol(out, run.dtype)
 
 
-@_rule("isnan")
+@rule("isnan")
 def _isnan(run: Translator, a: Symbol) -> Symbol:
     return run.each("ne({0}, {0})", a, dtype=torch.bool, within=a.dtype)
 
 
-@_rule("isinf")
+@rule("isinf")
 def _isinf(run: Translator, a: Symbol) -> Symbol:
     return run.each("eq(magnitude({0}), {1})", a, math.inf, dtype=torch.bool, within=a.dtype)
 
@@ -257,18 +156,18 @@ def _isinf(run: Translator, a: Symbol) -> Symbol:
 # Reductions.
 
 
-@_rule("sum")
+@rule("sum")
 def _sum(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False, dtype: Any = None) -> Symbol:
     return run.fold("({0} + {1})", run.cast(a, run.dtype), dims, keepdim)
 
 
-@_rule("mean")
+@rule("mean")
 def _mean(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False, dtype: Any = None) -> Symbol:
     total = run.fold("({0} + {1})", run.cast(a, run.dtype), dims, keepdim)
     return run.each("({0} / {1})", total, a.parts.size / max(total.parts.size, 1), dtype=run.dtype)
 
 
-@_rule("var_mean")
+@rule("var_mean")
 def _var_mean(
     run: Translator, a: Symbol, dims: Any = None, *, correction: float = 1, keepdim: bool = False
 ) -> tuple[Symbol, Symbol]:
@@ -281,37 +180,37 @@ def _var_mean(
     return spread, mean.moved(mean.parts.reshape(spread.shape))
 
 
-@_rule("var")
+@rule("var")
 def _var(run: Translator, a: Symbol, dims: Any = None, *, correction: float = 1, keepdim: bool = False) -> Symbol:
     return _var_mean(run, a, dims, correction=correction, keepdim=keepdim)[0]
 
 
-@_rule("prod")
+@rule("prod")
 def _prod(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False, dtype: Any = None) -> Symbol:
     return run.fold("({0} * {1})", run.cast(a, run.dtype), dims, keepdim)
 
 
-@_rule("amax")
+@rule("amax")
 def _amax(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False) -> Symbol:
     return run.fold("largest({0}, {1})", a, dims, keepdim)
 
 
-@_rule("amin")
+@rule("amin")
 def _amin(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False) -> Symbol:
     return run.fold("smallest({0}, {1})", a, dims, keepdim)
 
 
-@_rule("any")
+@rule("any")
 def _any(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False) -> Symbol:
     return run.fold("({0} | {1})", run.cast(a, torch.bool), dims, keepdim)
 
 
-@_rule("all")
+@rule("all")
 def _all(run: Translator, a: Symbol, dims: Any = None, keepdim: bool = False) -> Symbol:
     return run.fold("({0} & {1})", run.cast(a, torch.bool), dims, keepdim)
 
 
-@_rule("linalg_vector_norm")
+@rule("linalg_vector_norm")
 def _norm(
     run: Translator, a: Symbol, ord: float = 2, dims: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Symbol:
@@ -326,7 +225,7 @@ def _norm(
     raise NotNative(f"a norm of order {ord}")
 
 
-@_rule("mm", "bmm", "mv", "dot")
+@rule("mm", "bmm", "mv", "dot")
 def _product(run: Translator, a: Symbol, b: Symbol) -> Symbol:
     if a.parts.ndim == 3:
         pairs = [_matrix_product(run, a.parts[i], b.parts[i]) for i in range(len(a.parts))]
@@ -344,7 +243,7 @@ def _matrix_product(run: Translator, left: Any, right: Any) -> Any:
     return out
 
 
-@_rule("addmm")
+@rule("addmm")
 def _addmm(run: Translator, bias: Symbol, a: Symbol, b: Symbol, beta: float = 1, alpha: float = 1) -> Symbol:
     if (beta, alpha) != (1, 1):
         raise NotNative("addmm with factors")
@@ -355,27 +254,27 @@ def _addmm(run: Translator, bias: Symbol, a: Symbol, b: Symbol, beta: float = 1,
 # Elements moved about.
 
 
-@_rule("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze")
+@rule("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze")
 def _reshaped(run: Translator, a: Symbol, *_: Any) -> Symbol:
     return a.moved(a.parts.reshape(run.shape))
 
 
-@_rule("expand")
+@rule("expand")
 def _expand(run: Translator, a: Symbol, *_: Any, **__: Any) -> Symbol:
     return a.moved(np.broadcast_to(a.parts, run.shape))
 
 
-@_rule("permute")
+@rule("permute")
 def _permute(run: Translator, a: Symbol, dims: Sequence[int]) -> Symbol:
     return a.moved(np.transpose(a.parts, dims))
 
 
-@_rule("select")
+@rule("select")
 def _select(run: Translator, a: Symbol, dim: int, index: int) -> Symbol:
     return a.moved(np.take(a.parts, index, axis=dim))
 
 
-@_rule("slice")
+@rule("slice")
 def _slice(
     run: Translator, a: Symbol, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Symbol:
@@ -384,28 +283,28 @@ def _slice(
     return a.moved(a.parts[tuple(places)])
 
 
-@_rule("cat")
+@rule("cat")
 def _cat(run: Translator, parts: Sequence[Symbol], dim: int = 0) -> Symbol:
     arrays = [run.cast(part, run.dtype).parts for part in parts]
     return Symbol(np.concatenate([a for a in arrays if a.shape != (0,)], axis=dim), run.dtype)
 
 
-@_rule("flip")
+@rule("flip")
 def _flip(run: Translator, a: Symbol, dims: Sequence[int]) -> Symbol:
     return a.moved(np.flip(a.parts, tuple(dims)))
 
 
-@_rule("split_with_sizes")
+@rule("split_with_sizes")
 def _split(run: Translator, a: Symbol, sizes: Sequence[int], dim: int = 0) -> list[Symbol]:
     return [a.moved(part) for part in np.split(a.parts, np.cumsum(sizes)[:-1], axis=dim)]
 
 
-@_rule("index_select")
+@rule("index_select")
 def _index_select(run: Translator, a: Symbol, dim: int, index: Symbol) -> Symbol:
     return a.moved(np.take(a.parts, _numbers(index), axis=dim))
 
 
-@_rule("index")
+@rule("index")
 def _index(run: Translator, a: Symbol, indices: Sequence[Symbol | None]) -> Symbol:
     return a.moved(a.parts[tuple(slice(None) if i is None else _numbers(i) for i in indices)])
 
@@ -416,21 +315,21 @@ def _numbers(index: Symbol) -> Any:
     return index.parts.astype(np.int64)
 
 
-@_rule("clone", "detach", "alias", "lift_fresh_copy")
+@rule("clone", "detach", "alias", "lift_fresh_copy")
 def _same(run: Translator, a: Symbol, **_: Any) -> Symbol:
     return a
 
 
-@_rule("_to_copy")
+@rule("_to_copy")
 def _to_copy(run: Translator, a: Symbol, **_: Any) -> Symbol:
     return run.cast(a, run.dtype)
 
 
-@_rule("full", "full_like", "scalar_tensor")
+@rule("full", "full_like", "scalar_tensor")
 def _full(run: Translator, first: Any, value: Any = None, **_: Any) -> Symbol:
     return constant(first if value is None else value, run.shape, run.dtype)
 
 
-@_rule("arange")
+@rule("arange")
 def _arange(run: Translator, start: int, end: int, step: int = 1, **_: Any) -> Symbol:
     return Symbol(np.array(list(range(start, end, step)), dtype=object), run.dtype)

@@ -69,4 +69,32 @@ EACH(each_ceil, ceil) EACH(each_trunc, trunc)
     INLINE F64 name(F64 a, F64 b) {{ F64 r; LANES r[i] = fn(a[i], b[i]); return r; }} \\
     INLINE F32 name(F32 a, F32 b) {{ F32 r; LANES r[i] = fn##f(a[i], b[i]); return r; }}
 EACH_PAIR(each_pow, pow) EACH_PAIR(each_atan2, atan2) EACH_PAIR(each_fmod, fmod)
+
+INLINE double number(double x) {{ return x; }}
+INLINE float number(float x) {{ return x; }}
+INLINE int64_t number(int64_t x) {{ return x; }}
+INLINE int64_t number(bool x) {{ return -int64_t(x); }}
+template <class V, class R> INLINE V load(const void* from, int k, int size, int64_t first, int lanes) {{
+    V r;
+    for (int i = 0; i < W; ++i)  // lanes beyond the last sample repeat the first
+        r[i] = number(static_cast<const R*>(from)[(first + (i < lanes ? i : 0)) * size + k]);
+    return r;
+}}
+template <class V, class R> INLINE V all(const void* from, int k) {{
+    return V{{}} + number(static_cast<const R*>(from)[k]);
+}}
+template <class R, class V> INLINE void save(void* to, V x, int k, int size, int64_t first, int lanes) {{
+    for (int i = 0; i < lanes; ++i) static_cast<R*>(to)[(first + i) * size + k] = R(x[i]);
+}}
+template <class R, class V>
+INLINE void store(void* to, V x, int k, int size, int64_t first, I64 slots, int64_t count) {{
+    for (int i = 0; i < W; ++i)
+        if (slots[i] >= 0) static_cast<R*>(to)[((first + i) * count + slots[i]) * size + k] = R(x[i]);
+}}
+template <class V, class R> INLINE V times(const R* ts, int64_t first, int lanes, int64_t count, I64 which) {{
+    V r;
+    for (int i = 0; i < W; ++i)
+        r[i] = ts[(first + (i < lanes ? i : 0)) * count + (which[i] < count ? which[i] : count - 1)];
+    return r;
+}}
 """

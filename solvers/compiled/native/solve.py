@@ -20,6 +20,7 @@ from ...arguments import BoundField
 from ...state import State, leaves, real_dtype
 from ..iteration import Carry, Plan, take
 from .build import load
+from .kernel import translate
 from .source import Layout, write_source
 from .symbols import WIDTH, NotNative, translatable
 from .trace import Traced, flat, one_sample, trace
@@ -84,7 +85,8 @@ def _program(plan: Plan, carry: Carry, traced: Traced) -> Program:
         try:
             if not _apart(plan, carry):
                 raise NotNative("samples that depend on each other")
-            source = write_source(traced, _examples(carry, traced), _layout(plan, carry))
+            layout = _layout(plan, carry)
+            source = write_source(translate(traced, _examples(carry, traced), layout.carry), layout)
             traced.step.made[key] = Program(load(source).solve)
         except NotNative as reason:
             traced.step.made[key] = Program(refusal=str(reason))
