@@ -78,6 +78,7 @@ class Classification:
     batch: int = 128
     learning_rate: float = 5e-3
     methods: tuple[Method, ...] = methods(automatic=50.0, kept=5.0)
+    title: str = "Neural ODE"
     score: str = "test accuracy (higher is better)"
 
     def __post_init__(self) -> None:

@@ -29,8 +29,16 @@ from .task import Method, Task, evaluations, predict, train
 from .vowels import Vowels
 
 TASKS: dict[str, Callable[..., Task]] = {
-    "digits": partial(Classification, "digits", digits),
-    "signals": partial(Classification, "signals", signals, iterations=800, methods=methods(automatic=50.0, kept=2.0)),
+    "digits": partial(Classification, "digits", digits, title="Neural ODE on handwritten digits"),
+    "signals": partial(
+        Classification,
+        "signals",
+        signals,
+        title="Neural ODE on MNIST-1D signals",
+        iterations=800,
+        learning_rate=0.01,
+        methods=methods(automatic=50.0, kept=2.0),
+    ),
     "digits_sde": DigitsSDE,
     "vowels": Vowels,
 }

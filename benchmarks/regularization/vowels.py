@@ -38,14 +38,15 @@ class Vowels:
     """270 series to train on, 370 to test on."""
 
     name = "vowels"
+    title = "Latent ODE on Japanese Vowels"
     score = "squared error at dropped times (lower is better)"
     methods = METHODS
-    iterations: int = 500
+    iterations: int = 400
     tolerance: float = 1e-6
     latent: int = 12
     hidden: int = 48
     batch: int = 64
-    learning_rate: float = 5e-3
+    learning_rate: float = 0.01
     divergence: float = 1e-3
 
     def __post_init__(self) -> None:
