@@ -24,14 +24,17 @@ from .classification import digits
 from .task import Method, Problem
 
 DTYPE = torch.float64
-# No step may be chosen from a slope here: the local penalty takes the kept steps' length.
+# No step may be chosen from a slope here: the local penalty takes the kept steps' length. Weights were piloted with
+# seed 0 (errors 1, 3, 4, 5, 10; stiffness 0.1, 1): 3 is the largest error's that cost no accuracy. From 4 on the
+# drift fades, and the two linear layers do the work.
 METHODS = (
     Method("vanilla"),
-    Method("local unbiased", local_error, 10.0),
-    Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), 10.0),
-    Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), 10.0),
+    Method("local unbiased", local_error, 3.0),
+    Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), 3.0),
+    Method("local, stronger", local_error, 4.0),
+    Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), 3.0),
     Method(
-        "global stiffness", lambda stepper, solution: global_stiffness(stepper, solution, reduce=mean_of_steps), 0.1
+        "global stiffness", lambda stepper, solution: global_stiffness(stepper, solution, reduce=mean_of_steps), 1.0
     ),
     Method("STEER", times=lambda ts: random_end(ts, 0.5)),
 )
@@ -61,8 +64,8 @@ class DigitsSDE:
     title = "Neural SDE on handwritten digits"
     score = "test accuracy (higher is better)"
     methods = METHODS
-    iterations: int = 200
-    tolerance: float = 0.1
+    iterations: int = 150
+    tolerance: float = 0.14
     hidden: int = 64
     batch: int = 128
     paths: int = 4

@@ -20,7 +20,9 @@ CLAIMED = (0.556, 0.733)  # evaluations over vanilla's, of the abstract of Pal e
 
 
 def write_report(task: Task, rows: list[Row], folder: Path) -> None:
-    """Write TASK.md and, where there is a row without a penalty to compare with, TASK.png."""
+    """Write TASK.md and TASK.png, the methods in the task's order."""
+    names = [method.name for method in task.methods]
+    rows = sorted(rows, key=lambda row: (names.index(row["method"]), row["weight"], row["seed"]))
     _replace(folder / f"{task.name}.md", _page(task, rows))
     _draw(task, rows, folder / f"{task.name}.png")
 

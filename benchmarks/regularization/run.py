@@ -37,7 +37,7 @@ TASKS: dict[str, Callable[..., Task]] = {
         title="Neural ODE on MNIST-1D signals",
         iterations=800,
         learning_rate=0.01,
-        methods=methods(automatic=50.0, kept=2.0),
+        methods=methods(automatic=60.0, kept=4.0, stiffness=0.15, taylor=0.5),
     ),
     "digits_sde": DigitsSDE,
     "vowels": Vowels,

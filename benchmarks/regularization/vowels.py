@@ -41,12 +41,12 @@ class Vowels:
     title = "Latent ODE on Japanese Vowels"
     score = "squared error at dropped times (lower is better)"
     methods = METHODS
-    iterations: int = 400
-    tolerance: float = 1e-6
+    iterations: int = 500
+    tolerance: float = 1e-5
     latent: int = 12
     hidden: int = 48
-    batch: int = 64
-    learning_rate: float = 0.01
+    batch: int = 128
+    learning_rate: float = 0.02
     divergence: float = 1e-3
 
     def __post_init__(self) -> None:
