@@ -155,7 +155,7 @@ def _draw_gains(panel: Axes, groups: list[_Group], rows: list[Row]) -> None:
         faster = mean(_ratios(rows, group.rows, "prediction_seconds", inverse=True))
         panel.barh(place, ratio, color=group.color, alpha=0.85)
         panel.text(ratio + 0.02, place, f"{ratio:.2f}x, at {faster:.2f}x the speed", va="center", fontsize=9)
-    panel.axvspan(*CLAIMED, color="gray", alpha=0.18, lw=0)
+    panel.axvspan(*CLAIMED, color="gray", alpha=0.18, lw=0, zorder=0)
     panel.axvline(1, color="gray", lw=1)
     panel.set_yticks(range(len(shown)), [group.name for group in shown])
     panel.invert_yaxis()
