@@ -25,16 +25,23 @@ from .task import Method, Problem
 DTYPE = torch.float64
 
 
-def methods(automatic: float, kept: float) -> tuple[Method, ...]:
-    """All methods; weights of the penalties of the error over steps of automatic length and over those of the solve."""
+def methods(automatic: float, kept: float, stiffness: float, taylor: float) -> tuple[Method, ...]:
+    """All methods.
+
+    Args:
+        automatic: weight of the error of steps of automatic length.
+        kept: of that of the solve's own steps, whether one at random or all.
+        stiffness: of the largest stiffness.
+        taylor: of TayNODE's integral.
+    """
     return (
         Method("vanilla"),
         Method("local unbiased", local_error, automatic),
         Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), automatic),
         Method("local, kept length", lambda stepper, solution: local_error(stepper, solution, kept_length=True), kept),
         Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), kept),
-        Method("global stiffness", global_stiffness, 0.02),
-        Method("TayNODE", taylor=2, weight=0.01),
+        Method("global stiffness", global_stiffness, stiffness),
+        Method("TayNODE", taylor=2, weight=taylor),
         Method("STEER", times=lambda ts: random_end(ts, 0.5)),
     )
 
@@ -72,12 +79,13 @@ class Classification:
 
     name: str
     read: Callable[[], Split]
-    iterations: int = 400
+    iterations: int = 300
     hidden: int = 64
     tolerance: float = 1e-6
     batch: int = 128
     learning_rate: float = 5e-3
-    methods: tuple[Method, ...] = methods(automatic=50.0, kept=5.0)
+    methods: tuple[Method, ...] = methods(automatic=50.0, kept=5.0, stiffness=0.15, taylor=0.5)
+    title: str = "Neural ODE"
     score: str = "test accuracy (higher is better)"
 
     def __post_init__(self) -> None:

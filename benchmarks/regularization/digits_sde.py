@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sciml.solvers.pid import PIDController
-from sciml.solvers.regularization import global_error, local_error, mean_of_steps, random_end
+from sciml.solvers.regularization import global_error, global_stiffness, local_error, mean_of_steps, random_end
 from sciml.solvers.solve import solve
 from sciml.solvers.stochastic.brownian import BrownianPath
 from sciml.solvers.stochastic.schemes.sri import SOSRI
@@ -24,12 +24,18 @@ from .classification import digits
 from .task import Method, Problem
 
 DTYPE = torch.float64
-# No step may be chosen from a slope here: the local penalty takes the kept steps' length.
+# No step may be chosen from a slope here: the local penalty takes the kept steps' length. Weights were piloted with
+# seed 0 (errors 1, 3, 4, 5, 10; stiffness 0.1, 1): 3 is the largest error's that cost no accuracy. From 4 on the
+# drift fades, and the two linear layers do the work.
 METHODS = (
     Method("vanilla"),
-    Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), 10.0),
-    Method("local unbiased", local_error, 10.0),
-    Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), 10.0),
+    Method("local unbiased", local_error, 3.0),
+    Method("local biased", lambda stepper, solution: local_error(stepper, solution, biased=True), 3.0),
+    Method("local, stronger", local_error, 4.0),
+    Method("global error", lambda stepper, solution: global_error(stepper, solution, reduce=mean_of_steps), 3.0),
+    Method(
+        "global stiffness", lambda stepper, solution: global_stiffness(stepper, solution, reduce=mean_of_steps), 1.0
+    ),
     Method("STEER", times=lambda ts: random_end(ts, 0.5)),
 )
 
@@ -55,14 +61,16 @@ class DigitsSDE:
     """1347 images to train on, 450 to test on; the split is the same for all seeds."""
 
     name = "digits_sde"
+    title = "Neural SDE on handwritten digits"
     score = "test accuracy (higher is better)"
     methods = METHODS
     iterations: int = 150
-    tolerance: float = 0.1
+    tolerance: float = 0.14
     hidden: int = 64
     batch: int = 128
     paths: int = 4
     learning_rate: float = 0.01
+    levels: int = 8  # intervals of cell / 256, far shorter than any step: three quarters of a solve are the path
 
     def __post_init__(self) -> None:
         data = digits()
@@ -99,7 +107,7 @@ class DigitsSDE:
 
     def _problem(self, model: nn.Module, images: Tensor, seed: int, labels: Tensor) -> Problem:
         z0 = model.first(images)
-        path = BrownianPath(seed, tuple(z0.shape), cell=0.25, dtype=DTYPE)
+        path = BrownianPath(seed, tuple(z0.shape), cell=0.25, levels=self.levels, dtype=DTYPE)
         sde = SDE(model.drift, model.diffusion, Noise.DIAGONAL)
         return Problem(
             stepper=SDEStepper(sde, path, SOSRI),

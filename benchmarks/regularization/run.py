@@ -28,9 +28,26 @@ from .rows import Row, find, read_rows, write_rows
 from .task import Method, Task, evaluations, predict, train
 from .vowels import Vowels
 
+# Weights were piloted with seed 0, at the tasks' full training: of the largest ones at no loss of accuracy. For digits:
+# automatic 50, 200, 600; kept 5, 20; stiffness 0.15; taylor 0.5. For signals: automatic 20, 60, 150; kept 1, 4, 12;
+# stiffness 0.04, 0.15; taylor 0.1, 0.5.
 TASKS: dict[str, Callable[..., Task]] = {
-    "digits": partial(Classification, "digits", digits),
-    "signals": partial(Classification, "signals", signals, iterations=800, methods=methods(automatic=50.0, kept=2.0)),
+    "digits": partial(
+        Classification,
+        "digits",
+        digits,
+        title="Neural ODE on handwritten digits",
+        methods=methods(automatic=600.0, kept=5.0, stiffness=0.15, taylor=0.5),
+    ),
+    "signals": partial(
+        Classification,
+        "signals",
+        signals,
+        title="Neural ODE on MNIST-1D signals",
+        iterations=800,
+        learning_rate=0.01,
+        methods=methods(automatic=60.0, kept=4.0, stiffness=0.15, taylor=0.5),
+    ),
     "digits_sde": DigitsSDE,
     "vowels": Vowels,
 }

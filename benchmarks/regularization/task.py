@@ -53,6 +53,7 @@ class Task(Protocol):
     """Data, a model and its optimiser."""
 
     name: str
+    title: str  # of the picture
     score: str  # what ``evaluate`` returns, and which way is up
     controller: StepSizeController
     iterations: int
@@ -87,10 +88,14 @@ class Trained:
 
 
 def train(task: Task, method: Method, seed: int) -> Trained:
-    """Train from scratch; the time is that of the processor in the updates alone."""
+    """Train from scratch, the learning rate falling to zero along a cosine.
+
+    The time is that of the processor in the updates alone.
+    """
     torch.manual_seed(seed)
     model = task.model()
     optimizer = task.optimizer(model)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.iterations)
     weight = ExponentialDecay(method.weight, 0.4 * method.weight, task.iterations) if method.weight else lambda n: 0.0
     trained = Trained(model, 0.0)
     for iteration in range(task.iterations):
@@ -99,6 +104,7 @@ def train(task: Task, method: Method, seed: int) -> Trained:
         optimizer.zero_grad()
         (loss + weight(iteration) * penalty).backward()
         optimizer.step()
+        schedule.step()
         trained.seconds += time.process_time() - begin
         if (iteration + 1) % max(task.iterations // 10, 1) == 0:
             trained.curve.append({"iteration": iteration + 1, "loss": float(loss.detach()), **evaluations(task, model)})

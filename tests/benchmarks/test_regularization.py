@@ -11,7 +11,7 @@ from benchmarks.regularization.classification import Classification, Split, meth
 from benchmarks.regularization.rows import find, read_rows, write_rows
 from benchmarks.regularization.task import evaluations, train
 
-METHODS = methods(automatic=50.0, kept=5.0)
+METHODS = methods(automatic=50.0, kept=5.0, stiffness=0.1, taylor=0.1)
 DTYPE = torch.float64
 
 
