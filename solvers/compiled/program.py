@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from inspect import signature
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from torch.utils import _pytree as pytree
 from ..state import State, leaves, map_state
 from .iteration import RUNNING, Carry, Moves, Plan, iterate
 
-_RECOMPILE_LIMIT = 1024  # programs of one kind: each stepper, shape and dtype has its own
+# Programs of one kind: each stepper, shape and dtype has its own. Older releases of torch know no such argument.
+_LIMIT = {"recompile_limit": 1024} if "recompile_limit" in signature(torch.compile).parameters else {}
 _CPU_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "cpp_wrapper": True,  # a C++ caller of the kernels instead of a Python one: a third of the time on small states
     "cpp.enable_loop_tail_vec": False,  # states of two or three components: vectors filled by half are slow to load
@@ -124,7 +126,7 @@ def compile_program(function: Callable[..., Any], backend: Any, device: str) -> 
         dynamic=False,
         backend=backend,
         options=options,
-        recompile_limit=_RECOMPILE_LIMIT,
+        **_LIMIT,
     )
 
 
