@@ -14,18 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .elimination import SMALL, Elimination, Solved
 from .flat import RowField
 
 LOOPED = 16
 """Up to this dimension the rows of a Jacobian are computed in a loop, beyond it by vmap, whose start costs more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Solved:
-    """Solutions (batch, n) of linear systems, and the field evaluations spent, (batch,) where samples differ."""
-
-    x: Tensor
-    evaluations: int | Tensor = 0
 
 
 class Factor(Protocol):
@@ -92,10 +85,12 @@ class DenseLinearisation:
     matrix: Tensor
     evaluations: int
 
-    def factor(self, shift: Tensor) -> DenseFactor:
+    def factor(self, shift: Tensor) -> Factor:
         eye = torch.eye(self.matrix.shape[1], dtype=self.matrix.dtype, device=self.matrix.device)
         scale = shift.to(self.matrix.dtype.to_complex() if shift.is_complex() else self.matrix.dtype)
         matrix = eye - scale[:, None, None] * self.matrix
+        if torch.compiler.is_compiling() and matrix.shape[1] <= SMALL and not matrix.is_complex():
+            return Elimination.of(matrix)
         lu, pivots, _ = torch.linalg.lu_factor_ex(matrix)  # a singular one gives infinities: the step is rejected
         return DenseFactor(lu, pivots)
 
@@ -121,6 +116,9 @@ def jacobian(
     """The derivative of slope i by y_j of every sample, without a graph."""
     size = y.shape[1]
     eye = torch.eye(size, dtype=y.dtype, device=y.device)
+    if torch.compiler.is_compiling():
+        columns = [torch.func.jvp(lambda rows: field(t, rows), (y,), (e.expand_as(y).contiguous(),))[1] for e in eye]
+        return torch.stack(columns, dim=2)
     if size > LOOPED:
         pull = torch.func.vjp(lambda rows: field(t, rows), y.detach())[1]
         rows = torch.func.vmap(pull, out_dims=1)(eye[:, None].expand(size, *y.shape))[0]

@@ -12,6 +12,8 @@ from sciml.solvers.compiled import native, solve_compiled
 from sciml.solvers.compiled.native import build
 from sciml.solvers.compiled.native import solve as native_solve
 from sciml.solvers.controller import FixedStep
+from sciml.solvers.implicit.rosenbrock import Rosenbrock
+from sciml.solvers.implicit.tableaus.rodas4 import RODAS4
 from sciml.solvers.pid import PIDController
 from sciml.solvers.reversible import AsynchronousLeapfrog, Reversible, ReversibleHeun
 from sciml.solvers.runge_kutta import RungeKutta
@@ -117,6 +119,19 @@ def test_single_precision_states_on_a_double_clock_and_the_other_way_round(ran: 
     assert ran == [True] * 3
 
 
+def test_a_stiff_problem_by_a_rosenbrock_method(ran: list) -> None:
+    def robertson(t: Tensor, y: Tensor) -> Tensor:
+        a, b, c = y.unbind(1)
+        slow, back, fast = 0.04 * a, 1e4 * b * c, 3e7 * b * b
+        return torch.stack([back - slow, slow - back - fast, fast], dim=1)
+
+    y0 = torch.tensor([[1.0, 0.0, 0.0]], dtype=F64) * torch.linspace(0.5, 1.5, 9, dtype=F64)[:, None]
+    stepper, ts = Rosenbrock(robertson, RODAS4), torch.tensor([0.0, 1.0, 1e4], dtype=F64)
+    runs = [solve(stepper, y0, ts, PIDController(1e-5, 1e-9), compiled=flag) for flag in (False, True)]
+    assert ran == [True] and int(runs[0].statistics.accepted.max()) < 200
+    same(runs[1], runs[0], 1e-8)
+
+
 def test_failures_have_the_eager_statuses(ran: list) -> None:
     def blows_up(t: Tensor, y: Tensor) -> Tensor:  # y = 1 / (1 - t) for y0 = 1
         return y * y
@@ -205,14 +220,14 @@ def test_every_stepper_takes_its_eager_steps_or_is_left(case: Case, ran: list) -
     if isinstance(stepper, StepDoubling):
         pytest.skip("the type checks that these tests put into it do not compile")
     eager = solve(stepper, states(9), ts, FixedStep(0.1))
-    explicit = isinstance(stepper, (RungeKutta, AsynchronousLeapfrog, Reversible, ReversibleHeun))
-    if not explicit:
+    native = isinstance(stepper, (RungeKutta, AsynchronousLeapfrog, Reversible, ReversibleHeun, Rosenbrock))
+    if not native:
         with pytest.raises((NotImplementedError, ValueError)):
             solve(stepper, states(9), ts, FixedStep(0.1), compiled=True)
     else:
         compiled = solve(stepper, states(9), ts, FixedStep(0.1), compiled=True)
         torch.testing.assert_close(compiled.ys, eager.ys, rtol=1e-12, atol=1e-12)
-    assert ran == [explicit]
+    assert ran == [native]
 
 
 REFUSED: dict[str, Callable[[Tensor], Tensor]] = {

@@ -67,7 +67,7 @@ def _compare(run: Translator, name: str, a: Any, b: Any) -> Symbol:
     if not isinstance(b, Symbol) and a.dtype in (torch.int64, torch.bool) and isinstance(b, float):
         raise NotNative("whole numbers compared with a fraction")
     within = torch.promote_types(a.dtype, b.dtype) if isinstance(b, Symbol) else a.dtype
-    if within == torch.bool:
+    if within in (torch.bool, torch.uint8):
         within = torch.int64
     return run.each(f"{name}({{0}}, {{1}})", a, b, dtype=torch.bool, within=within)
 
@@ -325,9 +325,20 @@ def _to_copy(run: Translator, a: Symbol, **_: Any) -> Symbol:
     return run.cast(a, run.dtype)
 
 
+@rule("copy")
+def _copy(run: Translator, a: Symbol, source: Symbol, **_: Any) -> Symbol:
+    value = run.cast(source, run.dtype)
+    return value.moved(np.broadcast_to(value.parts, run.shape))
+
+
 @rule("full", "full_like", "scalar_tensor")
 def _full(run: Translator, first: Any, value: Any = None, **_: Any) -> Symbol:
     return constant(first if value is None else value, run.shape, run.dtype)
+
+
+@rule("_new_zeros_with_same_feature_meta")
+def _zero_tangent(run: Translator, *_: Any, **__: Any) -> Symbol:
+    return constant(0, run.shape, run.dtype)
 
 
 @rule("arange")
