@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -50,19 +50,19 @@ def solve_native(plan: Plan, carry: Carry, ys: State) -> Carry | None:
         return None
     except ValueError:  # such as a field that closes over a tensor of the whole batch: the loop takes it, or says why
         with suppress(TypeError):  # what cannot be remembered is tried again
-            _untraceable.add(_field(plan.stepper))
+            _untraceable.setdefault(_field(plan.stepper), set()).add(type(plan.stepper))
         return None
     program = _program(plan, carry, traced)
     return None if program.function is None else _run(program, plan, carry, ys, traced)
 
 
-_untraceable: WeakSet[Any] = WeakSet()
+_untraceable: WeakKeyDictionary[Any, set[type]] = WeakKeyDictionary()
 
 
 def _gave_up(stepper: Any) -> bool:
-    """Whether a solve of the same field could not be traced before."""
+    """Whether such a step of the same field could not be traced before."""
     with suppress(TypeError):
-        return _field(stepper) in _untraceable
+        return type(stepper) in _untraceable.get(_field(stepper), ())
     return False
 
 
