@@ -7,11 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from ode_problems import Problem
 from torch import Tensor
 
 from sciml.solvers import PIDController, RungeKutta, solve
+from sciml.solvers.implicit.rosenbrock import Rosenbrock
+from sciml.solvers.implicit.runge_kutta import ImplicitRungeKutta
+from sciml.solvers.implicit.tableaus.kvaerno5 import KVAERNO5
+from sciml.solvers.implicit.tableaus.rodas5p import RODAS5P
 from sciml.solvers.tableaus import DOPRI5, TSIT5, VERN7
 
 
@@ -30,8 +35,10 @@ class Candidate:
     train: Callable[[], Tensor] | None = None
 
 
-def ours(problem: Problem, tableau: Any = TSIT5, compiled: bool = False) -> Candidate:
-    stepper = RungeKutta(problem.field, tableau)
+def ours(
+    problem: Problem, tableau: Any = TSIT5, compiled: bool = False, build: Callable[..., Any] = RungeKutta
+) -> Candidate:
+    stepper = build(problem.field, tableau)
     controller = PIDController(problem.rtol, problem.atol)
 
     def states() -> Tensor:
@@ -139,8 +146,41 @@ def _training(problem: Problem, states: Callable[[], Tensor]) -> Callable[[], Te
     return train
 
 
+def scipy_radau(problem: Problem, rtol: float | None = None) -> Candidate:
+    """One sample after the other."""
+    from scipy.integrate import solve_ivp
+
+    tight = {
+        "method": "Radau",
+        "rtol": rtol or problem.rtol,
+        "atol": problem.atol * (rtol or problem.rtol) / problem.rtol,
+    }
+
+    def one(y0: Tensor) -> Tensor:
+        def field(t: float, y: Any) -> Any:
+            return problem.jax_field(np, t, y, None)
+
+        ts = problem.ts.numpy()
+        return torch.tensor(solve_ivp(field, (ts[0], ts[-1]), y0.numpy(), method="Radau", t_eval=ts, **tolerances).y.T)
+
+    return Candidate("scipy Radau, one by one", lambda: torch.stack([one(y0) for y0 in problem.y0]))
+
+
+def stiff_builders(problem: Problem) -> dict[str, Callable[[], Candidate]]:
+    """What can solve a stiff problem."""
+    return {
+        "ours rodas5p": lambda: ours(problem, RODAS5P, build=Rosenbrock),
+        "ours rodas5p compiled": lambda: ours(problem, RODAS5P, compiled=True, build=Rosenbrock),
+        "ours kvaerno5": lambda: ours(problem, KVAERNO5, build=ImplicitRungeKutta),
+        "diffrax kvaerno5": lambda: diffrax(problem, per_sample=True, solver="Kvaerno5"),
+        "scipy radau": lambda: scipy_radau(problem),
+    }
+
+
 def builders(problem: Problem) -> dict[str, Callable[[], Candidate]]:
     """Everything that can solve the problem, by name."""
+    if problem.stiff:
+        return stiff_builders(problem)
     found: dict[str, Callable[[], Candidate]] = {
         "ours": lambda: ours(problem),
         "ours dopri5": lambda: ours(problem, DOPRI5),

@@ -24,7 +24,8 @@ class Problem:
         y0, ts: initial states, and output times shared by all samples.
         rtol, atol: tolerances.
         checked: time up to which the error is measured.
-        parameters: of the field, for training.
+        module: the field, where it is trained.
+        stiff: explicit methods are of no use.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Problem:
     jax_args: Tensor | None = None
     checked: float = torch.inf
     module: nn.Module | None = None
+    stiff: bool = False
 
 
 def van_der_pol() -> Problem:
@@ -95,6 +97,24 @@ def lorenz() -> Problem:
 
     y0, ts = torch.ones(1, 3, dtype=F64), torch.linspace(0, 20, 1000, dtype=F64)
     return Problem("Lorenz, one trajectory, 1,000 outputs", field, jax_field, y0, ts, 1e-8, 1e-8, checked=10.0)
+
+
+def robertson() -> Problem:
+    """A stiff reaction, 64 samples of different initial concentrations, to t = 10,000."""
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        a, b, c = y.unbind(-1)
+        slow, back, fast = 0.04 * a, 1e4 * b * c, 3e7 * b * b
+        return torch.stack([back - slow, slow - back - fast, fast], dim=-1)
+
+    def jax_field(np: Any, t: Any, y: Any, args: Any) -> Any:
+        a, b, c = y
+        slow, back, fast = 0.04 * a, 1e4 * b * c, 3e7 * b * b
+        return np.stack([back - slow, slow - back - fast, fast])
+
+    y0 = torch.linspace(0.5, 1.5, 64, dtype=F64)[:, None] * torch.tensor([1.0, 0.0, 0.0], dtype=F64)
+    ts = torch.tensor([0.0, 1.0, 1e4], dtype=F64)
+    return Problem("Robertson, stiff, 64 samples", field, jax_field, y0, ts, 1e-6, 1e-10, stiff=True)
 
 
 def lotka_volterra() -> Problem:
