@@ -150,11 +150,8 @@ def scipy_radau(problem: Problem, rtol: float | None = None) -> Candidate:
     """One sample after the other."""
     from scipy.integrate import solve_ivp
 
-    tight = {
-        "method": "Radau",
-        "rtol": rtol or problem.rtol,
-        "atol": problem.atol * (rtol or problem.rtol) / problem.rtol,
-    }
+    rtol = rtol or problem.rtol
+    tolerances = {"rtol": rtol, "atol": problem.atol * rtol / problem.rtol}
 
     def one(y0: Tensor) -> Tensor:
         def field(t: float, y: Any) -> Any:
