@@ -31,6 +31,16 @@ def all_of(mask: Tensor) -> bool:
     return bool(plain(mask).all())
 
 
+def count_of(mask: Tensor) -> int:
+    """At how many places a mask holds, of all the mapped samples."""
+    return int(plain(mask).sum())
+
+
+def least_of(values: Tensor) -> float:
+    """The smallest of some numbers, of all the mapped samples; NaN where there is one."""
+    return plain(values).min().item()
+
+
 def mapped() -> bool:
     """Whether a ``torch.func.vmap`` is being traced: then no shape may depend on values."""
     stack = _functorch.get_interpreter_stack()

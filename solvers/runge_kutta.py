@@ -77,6 +77,10 @@ class RungeKutta(nn.Module):
             stiffness=partial(stages.stiffness, plan.pair) if plan.pair else None,
         )
 
+    def join(self, steps: list[_Stages]) -> _Stages:
+        """The dense output of several steps as that of one step: the rows of each after those of the one before."""
+        return _Stages.joined(steps)
+
     def extra_repr(self) -> str:
         return self.tableau.name
 
@@ -195,11 +199,29 @@ class _Stages:
 
     def __call__(self, theta: Float[Tensor, " rows"], rows: Tensor) -> State:
         """The states of samples ``rows`` at t + theta dt."""
+        self.complete()
+        weights = self._weights(theta) * (theta * self._dt.index_select(0, rows))
+        return self.state([self._blend(*pair, weights, rows) for pair in zip(self._parts, self.slopes)])
+
+    @classmethod
+    def joined(cls, steps: list[_Stages]) -> _Stages:
+        """These steps of the same samples side by side."""
+        first = steps[0]
+        if len(steps) == 1:
+            return first
+        t, dt = torch.cat([step._t for step in steps]), torch.cat([step._dt for step in steps])
+        y = map_state(lambda *parts: torch.cat(parts), *(step._y for step in steps))
+        slopes = [[torch.cat(stage) for stage in zip(*part)] for part in zip(*(step.slopes for step in steps))]
+        field = _StepByStep([step._field for step in steps], len(first._t))
+        one = cls(first._plan, field, t, dt, y, first.state([part[0] for part in slopes]))
+        one.slopes = slopes
+        return one
+
+    def complete(self) -> None:
+        """Evaluate the stages that only dense output needs, once."""
         if self._plan.extra and not self.evaluations:
             self.evaluate(self._plan.extra)
             self.evaluations = len(self._plan.extra)
-        weights = self._weights(theta) * (theta * self._dt.index_select(0, rows))
-        return self.state([self._blend(*pair, weights, rows) for pair in zip(self._parts, self.slopes)])
 
     def stiffness(self, pair: _Pair) -> Float[Tensor, " batch"]:
         """The modulus of the Jacobian's dominant eigenvalue, about."""
@@ -250,6 +272,22 @@ class _Stages:
         for weight, slope in zip(shaped[1:], at_rows):
             total = torch.addcmul(total, weight, slope)
         return start.index_select(0, rows) + total
+
+
+class _StepByStep:
+    """The vector field of several steps side by side, evaluated for each by itself: a field may count its samples."""
+
+    def __init__(self, fields: list[VectorField], rows: int) -> None:
+        self.fields, self.rows = fields, rows
+
+    def __call__(self, t: Tensor, y: State) -> State:
+        if isinstance(y, Tensor):
+            states: Any = y.split(self.rows)
+        else:
+            starts = range(0, len(t), self.rows)
+            states = [map_state(lambda leaf, at=start: leaf.narrow(0, at, self.rows), y) for start in starts]
+        slopes = [field(*pair) for field, *pair in zip(self.fields, t.split(self.rows), states)]
+        return map_state(lambda *parts: torch.cat(parts), *slopes)
 
 
 def _rows(nodes: Row, rows: tuple[Row, ...]) -> tuple[tuple[float, _WeightedSum], ...]:
