@@ -92,3 +92,17 @@ def test_gradients(tableau: ButcherTableau, monkeypatch: pytest.MonkeyPatch) -> 
     one, other = (torch.autograd.grad(solution.ys.sin().sum(), (y0, ts)) for solution in solutions)
     for found, expected in zip(one, other):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+@sweep
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_sums_in_place_are_to_the_bit_those_with_gradients(tableau: ButcherTableau, dtype: torch.dtype) -> None:
+    stepper, y = RungeKutta(oscillators, tableau), starts(37).to(dtype)
+    t, dt = torch.linspace(0, 2, 37, dtype=F64), torch.linspace(0.01, 0.1, 37, dtype=F64)
+    theta, rows = torch.linspace(0.1, 0.9, 37, dtype=F64), torch.arange(37)
+    with torch.no_grad():
+        fast = stepper(t, dt, y)
+        inside = fast.dense(theta, rows)  # type: ignore[misc]
+    slow = stepper(t, dt, y)
+    assert torch.equal(fast.y, slow.y) and torch.equal(fast.error, slow.error)
+    assert torch.equal(inside, slow.dense(theta, rows))  # type: ignore[misc]
