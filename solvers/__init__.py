@@ -39,7 +39,6 @@ from .implicit.tableaus import (
     TRAPEZOID,
     TRBDF2,
 )
-from .loop import StiffnessWarning
 from .pid import PIDController
 from .regularization.global_error import global_error, global_stiffness
 from .regularization.local_error import local_error, local_stiffness
@@ -50,6 +49,7 @@ from .solve import solve
 from .state import State, max_norm, rms_norm
 from .step_doubling import StepDoubling
 from .stepper import Interpolant, Step, Stepper
+from .stiffness import StiffnessWarning
 from .stochastic.brownian import BrownianPath
 from .stochastic.log_ratio import LogRatio
 from .stochastic.reversible_heun import ReversibleHeunSDE

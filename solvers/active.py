@@ -32,6 +32,7 @@ class Active:
         target: time that the next step must not pass.
         output: the next output time.
         direction: 1 or -1 where all samples go the same way, else 0.
+        coarsest: no less than the resolution of time of any sample, ever.
         running: samples that have not finished; the others take steps of length zero until they are dropped.
         accepted, attempts, evaluations, status: what is to be told of each sample, complete once it has finished.
     """
@@ -59,6 +60,7 @@ class Active:
     watch: Watch | None
     lands_on_outputs: bool
     direction: int
+    coarsest: float
 
     def select(self, rows: Tensor) -> Active:
         """These rows alone."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,24 +14,15 @@ from .adjoint.protocol import Observer, TakenStep
 from .controller import Control, StepSizeController
 from .dense import Piece
 from .event import Hit, settle
-from .host import all_of, any_of, mapped, plain
+from .host import all_of, any_of, count_of, least_of, mapped, plain
 from .outputs import MappedOutputs, Outputs
 from .solution import Status
 from .state import State, leaves, select, where
 from .stepper import Step
+from .stiffness import StiffnessWatch
+from .trail import Trail
 
 _COMPACT_BELOW = 0.75  # of the rows still running, the others are dropped from the computation
-_WATCH_EVERY, _WATCH_HITS = 32, 8  # steps between looks at the stiffness estimate; suspicious looks before a warning
-_HELD = 0.7  # of the stability limit: a controller that stability holds back swings about the limit
-
-STIFF_HINT = (
-    "its steps are held back by stability, not by the tolerance: the problem is stiff for it. "
-    "Use an implicit stepper, such as ImplicitRungeKutta(field, KVAERNO5) or Rosenbrock(field, RODAS4)."
-)
-
-
-class StiffnessWarning(UserWarning):
-    """An explicit scheme's steps are bounded by its stability, not by the tolerance."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,7 @@ class Kept:
 
 
 class Landed(NamedTuple):
-    """Where an attempted step ends; ``moved`` are the samples that go there."""
+    """Where an attempted step ends; ``moved`` samples go there, ``lands`` are those that come to a target."""
 
     step: Step
     dt: Tensor
@@ -56,6 +46,7 @@ class Landed(NamedTuple):
     y: State
     moved: Tensor
     hit: Hit | None
+    lands: Tensor | None
 
 
 @dataclass
@@ -70,7 +61,9 @@ class Loop:
         compact: drop finished samples from the computation.
         attempts: steps attempted so far by each sample that still runs.
         spent: evaluations of each of them, where they do not differ.
-        alive, mixed: whether any active sample still runs, and whether some do not.
+        left: how many active samples still run.
+        mixed, astray: whether some do not, and whether some of these ended before their target.
+        trail: the steps whose outputs are still to be read, None where they are read at once.
         ended: samples that have been dropped from the computation.
     """
 
@@ -83,24 +76,27 @@ class Loop:
     compact: bool = True
     attempts: int = 0
     spent: int = 0
-    alive: bool = True
+    left: int = 1
     mixed: bool = False
+    astray: bool = False
     outputs: Outputs | MappedOutputs = field(default_factory=Outputs)
+    trail: Trail | None = None
     ended: list[Active] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
     hits: list[tuple[Tensor, Tensor, State, Tensor]] = field(default_factory=list)
-    stiff: bool = False
+    stiffness: StiffnessWatch = field(default_factory=StiffnessWatch)
     _whole: Active | None = None  # what to go back to if the vector field refuses a part of the batch
-    _suspicions: int = 0
 
     def __post_init__(self) -> None:
         active = self.active
+        self.left = len(active.t)
         if mapped():
             self.outputs, self.compact = MappedOutputs(), False
             self.outputs.put(0, active.running, active.y)
         elif isinstance(self.outputs, Outputs):
             self.outputs.add(active.members, torch.zeros_like(active.members), active.y)
+            self.trail = None if self.observe or self.keep_dense else Trail.of(active)
         if active.ts.shape[1] == 1:
             self._finish(active.running, Status.SUCCESS)
 
@@ -115,16 +111,28 @@ class Loop:
         self._move(landed, control)
         if landed.hit is not None:
             self._pass_events(landed)
-        if emitted or active.stops.shape[1] > 1:
+        if self.trail is not None:
+            self._pass_ends(landed)
+        elif emitted or active.stops.shape[1] > 1:
             self._pass_targets(landed)
-        if step.stiffness is not None and self.attempts % _WATCH_EVERY == 0:
-            self._watch_stiffness(step, landed)
+        if self.stiffness.is_due(self.attempts) and len(landed.moved) == len(self.active.t):
+            self.stiffness.look(self.active.stepper, step, landed.dt, landed.moved)
         self._drop_finished()
+
+    def read_trail(self) -> None:
+        """Store the outputs of the steps whose outputs have not been read."""
+        if self.trail is not None and isinstance(self.outputs, Outputs):
+            self.trail.read(self.active, self.outputs)
 
     def stop(self, status: Status) -> None:
         """End all samples where they are."""
         self._part()
         self._finish(self.active.running, status)
+
+    @property
+    def alive(self) -> bool:
+        """Whether any sample still runs."""
+        return self.left > 0
 
     def done_fraction(self) -> float:
         """How much of the time span lies behind the mean sample."""
@@ -133,7 +141,7 @@ class Loop:
         behind = torch.where(active.running, behind, torch.ones_like(behind))
         return (float(behind.sum()) + self.batch - len(behind)) / self.batch
 
-    def _attempt(self) -> tuple[Tensor, Tensor, Step]:
+    def _attempt(self) -> tuple[Tensor, Tensor | None, Step]:
         """A step of every active sample: its length, whether it reaches the target, and the step."""
         dt, lands = self._choose_step()
         if self._whole is None:
@@ -150,40 +158,43 @@ class Loop:
         self._part()
         return dt, lands, step
 
-    def _choose_step(self) -> tuple[Tensor, Tensor]:
-        """The step to attempt, and whether it reaches the target."""
+    def _choose_step(self) -> tuple[Tensor, Tensor | None]:
+        """The step to attempt, and whether it reaches the target; None where that is far for all samples."""
         active = self.active
         remaining = active.target - active.t
         proposed = active.control.dt
         left = remaining / proposed
+        if self.trail is not None and not self.mixed and least_of(left) >= 2:
+            return proposed, None
         # A step that would leave a sliver is stretched over it, and rounding in t never adds one.
         lands = left <= 1 + torch.finfo(left.dtype).eps ** 0.5
         if self._adaptive:
             # Two equal steps to the target instead of a whole one and a sliver, which costs as much.
             proposed = torch.where(left < 2, 0.5 * remaining, proposed)
         dt = torch.where(lands, remaining, proposed)
-        if self.mixed:
+        # Samples that rest on their target have a step of length zero already.
+        if self.mixed and (self.astray or self.trail is None):
             dt = torch.where(active.running, dt, torch.zeros_like(dt))
         return dt, lands
 
-    def _land(self, step: Step, dt: Tensor, lands: Tensor, control: Control) -> Landed:
+    def _land(self, step: Step, dt: Tensor, lands: Tensor | None, control: Control) -> Landed:
         """Where the step ends: at t + dt, or at an event inside."""
         active = self.active
         self.attempts += 1
         self._count(step)
         moved = control.accept if not self.mixed else control.accept & active.running
-        t_next = torch.where(lands, active.target, active.t + dt)
+        t_next = active.t + dt if lands is None else torch.where(lands, active.target, active.t + dt)
         watch = active.watch
         hit = None if watch is None else watch.search(self._along(step, dt), active.t, dt, moved)
         if watch is None or hit is None:
-            return Landed(step, dt, t_next, step.y, moved, None)
+            return Landed(step, dt, t_next, step.y, moved, None, lands)
         # The step is taken again with its end on the event: of full order there, and differentiable.
         dt = torch.where(hit.mask, hit.theta * dt, dt)
         step = _call(active, dt)
         self._count(step)
         span = active.ts[:, -1] - active.ts[:, 0]
         t_hit, y_hit = settle(watch, hit, active.stepper, step, active.t + dt, span)
-        return Landed(step, dt, torch.where(hit.mask, t_hit, t_next), where(hit.mask, y_hit, step.y), moved, hit)
+        return Landed(step, dt, torch.where(hit.mask, t_hit, t_next), where(hit.mask, y_hit, step.y), moved, hit, lands)
 
     def _along(self, step: Step, dt: Tensor) -> Callable[[Tensor], State]:
         """The state at t + theta dt within the step: dense output, or the step taken again."""
@@ -208,6 +219,10 @@ class Loop:
     def _emit(self, landed: Landed) -> bool:
         """Store the states at the output times that this step reached; whether there were any."""
         active = self.active
+        if self.trail is not None:
+            if self.trail.add(active, landed.dt, landed.t, landed.moved, landed.y, landed.step.dense):
+                self.read_trail()
+            return False
         passed = active.passed(landed.t, active.output)
         if not any_of(passed) or not any_of(passed & landed.moved):
             self._tell(landed, active.members[:0], active.members[:0], landed.dt[:0])
@@ -264,15 +279,20 @@ class Loop:
         if active.watch is not None:
             active.watch = active.watch.moved(landed.t, landed.y, moved, landed.hit)
         active.accepted = active.accepted + moved
-        if all_of(moved):
+        if not self.mixed and all_of(moved):
             active.t, active.y, active.reuse = landed.t, landed.y, step.reuse
             return
         active.t = torch.where(moved, landed.t, active.t)
         active.y = where(moved, landed.y, active.y)
         active.reuse = None if active.reuse is None else where(moved, step.reuse, active.reuse)
-        short = active.running & ~control.accept & (proposed.abs() <= active.resolution())
-        if any_of(short):
+        short = (active.running ^ moved) & (proposed.abs() <= active.coarsest)
+        if any_of(short) and any_of(short := short & (proposed.abs() <= active.resolution())):
             self._finish(short, Status.STEP_UNDERFLOW)
+
+    def _pass_ends(self, landed: Landed) -> None:
+        """Finish the samples at their last time, where that is the only target there is."""
+        if landed.lands is not None and any_of(done := landed.moved & landed.lands):
+            self._finish(done, Status.SUCCESS)
 
     def _pass_targets(self, landed: Landed) -> None:
         """Finish the samples at their last time, restart those at a jump, and aim the others at what comes next."""
@@ -316,20 +336,21 @@ class Loop:
             active.evaluations = active.evaluations + mask
 
     def _finish(self, mask: Tensor, status: Status) -> None:
-        """End these samples where they are."""
+        """End these samples, which all run, where they are."""
         active = self.active
-        active.status = torch.where(mask, int(status), active.status)
-        active.attempts = torch.where(mask, self.attempts, active.attempts)
-        active.evaluations = torch.where(mask, active.evaluations + self.spent, active.evaluations)
-        active.running = active.running & ~mask
-        self.alive, self.mixed = any_of(active.running), not all_of(active.running)
+        if status != Status.SUCCESS:  # which is what they have
+            active.status, self.astray = torch.where(mask, int(status), active.status), True
+        active.attempts = torch.add(active.attempts, mask, alpha=self.attempts)
+        active.evaluations = torch.add(active.evaluations, mask, alpha=self.spent)
+        active.running = active.running ^ mask
+        self.left = count_of(active.running)
+        self.mixed = self.left < plain(active.running).numel()
 
     def _drop_finished(self) -> None:
         """Go on with the running samples alone, where enough of the others have gathered."""
         active = self.active
-        if not (self.compact and self.mixed and self.alive):
-            return
-        if int(active.running.sum()) <= _COMPACT_BELOW * len(active.t):
+        if self.compact and 0 < self.left <= _COMPACT_BELOW * len(active.t):
+            self.read_trail()
             self._whole = active
             self.active = active.select(active.running.nonzero().flatten())
             self.mixed = False
@@ -339,18 +360,6 @@ class Loop:
         if self._whole is not None:
             self.ended.append(self._whole.select((~self._whole.running).nonzero().flatten()))
             self._whole = None
-
-    def _watch_stiffness(self, step: Step, landed: Landed) -> None:
-        """Warn once where accepted steps stay as long as stability lets them."""
-        limit = getattr(self.active.stepper, "stability", None)
-        if limit is None or self.stiff or step.stiffness is None or len(landed.moved) != len(self.active.t):
-            return
-        with torch.no_grad():
-            held = landed.moved & (step.stiffness() * landed.dt.abs() > _HELD * limit)
-        self._suspicions = self._suspicions + 1 if any_of(held) else 0
-        self.stiff = self._suspicions >= _WATCH_HITS
-        if self.stiff:
-            warnings.warn(f"{type(self.active.stepper).__name__}: {STIFF_HINT}", StiffnessWarning, stacklevel=4)
 
     def _keep(self, landed: Landed, control: Control) -> None:
         active = self.active
@@ -366,14 +375,9 @@ class Loop:
     def _tell(self, landed: Landed, rows: Tensor, times: Tensor, theta: Tensor) -> None:
         """Tell the observer of a step that moved some sample."""
         if self.observe is not None and any_of(landed.moved):
-            a, (step, dt, t_next, _, moved, hit) = self.active, landed
+            a, (step, dt, t_next, _, moved, hit, _) = self.active, landed
             clock, events = (a.t, dt, t_next, moved), (hit, None if hit is None else a.watch)
             self.observe(TakenStep(a.stepper, a.members, *clock, a.y, a.reuse, step, rows, times, theta, *events))
-
-    @property
-    def held_back(self) -> bool:
-        """Whether the last looks at the stiffness estimate found steps held back by stability."""
-        return self._suspicions > 0
 
     @property
     def _adaptive(self) -> bool:

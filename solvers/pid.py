@@ -147,7 +147,7 @@ class PIDController:
             before = torch.where(accept, now, before)
         # After a rejection no memory may lengthen the step. (A pure integral controller has none.)
         if proportional != 0 or derivative != 0:
-            factor = torch.minimum(factor, torch.where(accept, self.factor_max, self.safety))
+            factor = torch.where(accept, factor, factor.clamp(max=self.safety))
         factor = factor.clamp(max=self.factor_max)
         # Not clamp: where the error is NaN the step shrinks.
         factor = torch.where(factor > self.factor_min, factor, self.factor_min).round(decimals=3)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .state import State, broadcast, leaves, map_state, real_dtype, rms_norm
 from .stepper import Step
 from .tableau import ButcherTableau, Row
+from .weighted_sum import SumTable, Together, WeightedSum, in_place, is_small
 
 VectorField = Callable[[Tensor, State], State]
 
@@ -67,15 +68,22 @@ class RungeKutta(nn.Module):
         """
         plan = self._plan
         stages = _Stages(plan, self.vector_field, t, dt, y, self.slope(t, y, reuse))
-        last = stages.evaluate(plan.stages)
+        last = stages.evaluate(plan.stages, plan.table)
+        end = last if plan.first_same_as_last else stages.advance(plan.end, len(plan.stages))
+        error = stages.increment(plan.error, len(plan.stages) + 1) if plan.error else None
+        stages.settle()
         return Step(
-            y=stages.state(last if plan.first_same_as_last else stages.advance(plan.end)),
-            error=stages.state(stages.increment(plan.error)) if plan.error else None,
+            y=stages.state(end),
+            error=None if error is None else stages.state(error),
             reuse=stages.state([slopes[-1] for slopes in stages.slopes]) if plan.first_same_as_last else None,
             dense=stages if plan.used else None,
             evaluations=len(plan.stages) + (reuse is None),
             stiffness=partial(stages.stiffness, plan.pair) if plan.pair else None,
         )
+
+    def join(self, steps: list[_Stages]) -> _Stages:
+        """The dense output of several steps as that of one step: the rows of each after those of the one before."""
+        return _Stages.joined(steps)
 
     def extra_repr(self) -> str:
         return self.tableau.name
@@ -83,42 +91,8 @@ class RungeKutta(nn.Module):
 
 def advance(y: State, dt: Tensor, weights: Row, slopes: list[State]) -> State:
     """y + dt * sum_i weights_i slopes_i."""
-    row = _WeightedSum.of(weights)
+    row = WeightedSum.of(weights)
     return map_state(lambda u, *parts: row.advance(u, broadcast(dt, u), parts), y, *slopes)
-
-
-@dataclass(frozen=True, slots=True)
-class _WeightedSum:
-    """The sum of weight_i k_i over the stages of nonzero weight, its largest weight factored out.
-
-    The factor rides on the fused multiply-add that follows, so that a sum of n slopes takes n operations with the
-    product by dt and the sum with y: in eager mode the steps of a small state cost what their number costs.
-    """
-
-    factor: float
-    largest: int
-    others: tuple[tuple[int, float], ...]
-
-    @classmethod
-    def of(cls, weights: Row) -> _WeightedSum:
-        largest = max(range(len(weights)), key=lambda stage: abs(weights[stage]))
-        factor = weights[largest]
-        ratios = ((stage, weight / factor) for stage, weight in enumerate(weights) if weight != 0.0)
-        return cls(factor, largest, tuple((stage, ratio) for stage, ratio in ratios if stage != largest))
-
-    def advance(self, y: Tensor, h: Tensor, slopes: Any) -> Tensor:
-        """y + h * sum_i weight_i k_i."""
-        return torch.addcmul(y, h, self._total(slopes), value=self.factor)
-
-    def increment(self, h: Tensor, slopes: Any) -> Tensor:
-        """h * sum_i weight_i k_i."""
-        return torch.mul(h * self._total(slopes), self.factor)
-
-    def _total(self, slopes: Any) -> Tensor:
-        total = slopes[self.largest]
-        for stage, ratio in self.others:
-            total = torch.add(total, slopes[stage], alpha=ratio)
-        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +101,7 @@ class _Pair:
 
     later: int
     earlier: int
-    apart: _WeightedSum
+    apart: WeightedSum
 
     @classmethod
     def of(cls, tableau: ButcherTableau) -> _Pair | None:
@@ -135,7 +109,7 @@ class _Pair:
             return None
         later, earlier = tableau.stiffness_stages
         filled = tableau.a[earlier] + (0.0,) * (later - earlier)
-        return cls(later, earlier, _WeightedSum.of(tuple(x - y for x, y in zip(tableau.a[later], filled))))
+        return cls(later, earlier, WeightedSum.of(tuple(x - y for x, y in zip(tableau.a[later], filled))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +119,18 @@ class _Plan:
     Attributes:
         stages, extra: node and row of each stage after the first, and of those that only dense output needs.
         end, error: the weights of the solution and of its error estimate.
+        table, extra_table: the rows of ``stages``, ``end`` and ``error`` in this order, and those of ``extra``.
         pair: the two stages that the stiffness estimate compares.
         used: the stages that the interpolant uses.
         powers: their coefficients of theta, theta^2, ..., each (used, 1).
     """
 
-    stages: tuple[tuple[float, _WeightedSum], ...]
-    extra: tuple[tuple[float, _WeightedSum], ...]
-    end: _WeightedSum
-    error: _WeightedSum | None
+    stages: tuple[tuple[float, WeightedSum], ...]
+    extra: tuple[tuple[float, WeightedSum], ...]
+    end: WeightedSum
+    error: WeightedSum | None
+    table: SumTable
+    extra_table: SumTable
     first_same_as_last: bool
     pair: _Pair | None
     used: tuple[int, ...]
@@ -164,11 +141,15 @@ class _Plan:
         used = tuple(stage for stage, row in enumerate(tableau.interpolant) if any(row))
         with torch.inference_mode(False):  # a tensor made in inference mode would be of no use to autograd later
             powers = torch.tensor([tableau.interpolant[stage] for stage in used], dtype=torch.float64)
+        stages, extra = _rows(tableau.c[1:], tableau.a[1:]), _rows(tableau.extra_c, tableau.extra_a)
+        end, error = WeightedSum.of(tableau.b), WeightedSum.of(tableau.b_error) if tableau.b_error else None
         return cls(
-            stages=_rows(tableau.c[1:], tableau.a[1:]),
-            extra=_rows(tableau.extra_c, tableau.extra_a),
-            end=_WeightedSum.of(tableau.b),
-            error=_WeightedSum.of(tableau.b_error) if tableau.b_error else None,
+            stages=stages,
+            extra=extra,
+            end=end,
+            error=error,
+            table=SumTable.of((*(row for _, row in stages), end, *((error,) if error else ())), tableau.c[1:]),
+            extra_table=SumTable.of(tuple(row for _, row in extra), tableau.extra_c),
             first_same_as_last=tableau.first_same_as_last,
             pair=_Pair.of(tableau),
             used=used,
@@ -184,22 +165,43 @@ class _Stages:
         evaluations: evaluations of the vector field that dense output has spent.
     """
 
-    __slots__ = ("_dt", "_field", "_h", "_parts", "_plan", "_t", "_y", "evaluations", "slopes")
+    __slots__ = ("_dt", "_field", "_h", "_parts", "_plan", "_small", "_sums", "_t", "_y", "evaluations", "slopes")
 
     def __init__(self, plan: _Plan, field: VectorField, t: Tensor, dt: Tensor, y: State, slope: State) -> None:
         self._plan, self._field, self._t, self._dt, self._y = plan, field, t, dt, y
         self._parts = leaves(y)
-        self._h = [broadcast(dt, part) for part in self._parts]
+        self._small = is_small(y, dt, slope)
+        self._h = [self._length(dt, part) for part in self._parts]
+        self._sums: Together | None = None
         self.slopes = [[part] for part in leaves(slope)]
         self.evaluations = 0
 
     def __call__(self, theta: Float[Tensor, " rows"], rows: Tensor) -> State:
         """The states of samples ``rows`` at t + theta dt."""
-        if self._plan.extra and not self.evaluations:
-            self.evaluate(self._plan.extra)
-            self.evaluations = len(self._plan.extra)
+        self.complete()
         weights = self._weights(theta) * (theta * self._dt.index_select(0, rows))
         return self.state([self._blend(*pair, weights, rows) for pair in zip(self._parts, self.slopes)])
+
+    @classmethod
+    def joined(cls, steps: list[_Stages]) -> _Stages:
+        """These steps of the same samples side by side."""
+        first = steps[0]
+        if len(steps) == 1:
+            return first
+        t, dt = torch.cat([step._t for step in steps]), torch.cat([step._dt for step in steps])
+        y = map_state(lambda *parts: torch.cat(parts), *(step._y for step in steps))
+        slopes = [[torch.cat(stage) for stage in zip(*part)] for part in zip(*(step.slopes for step in steps))]
+        field = _StepByStep([step._field for step in steps], len(first._t))
+        one = cls(first._plan, field, t, dt, y, first.state([part[0] for part in slopes]))
+        one.slopes = slopes
+        return one
+
+    def complete(self) -> None:
+        """Evaluate the stages that only dense output needs, once."""
+        if self._plan.extra and not self.evaluations:
+            self.evaluate(self._plan.extra, self._plan.extra_table)
+            self.settle()
+            self.evaluations = len(self._plan.extra)
 
     def stiffness(self, pair: _Pair) -> Float[Tensor, " batch"]:
         """The modulus of the Jacobian's dominant eigenvalue, about."""
@@ -208,8 +210,11 @@ class _Stages:
         differ = apart > 0
         return torch.where(differ, change / torch.where(differ, apart, 1.0), 0.0)
 
-    def evaluate(self, rows: tuple[tuple[float, _WeightedSum], ...]) -> list[Tensor]:
-        """Append the slopes of these stages; the state of the last."""
+    def evaluate(self, rows: tuple[tuple[float, WeightedSum], ...], table: SumTable) -> list[Tensor]:
+        """Append the slopes of these stages, whose rows are the first of the table; the state of the last."""
+        if self._small and in_place():
+            self._sums = Together(table, self.slopes[0])
+            return self._evaluate_together(rows, self._sums)
         time, reached, stage = self._t, 0.0, self._parts
         for node, row in rows:
             if node != reached:
@@ -220,13 +225,39 @@ class _Stages:
                 slopes.append(part)
         return stage
 
-    def advance(self, row: _WeightedSum) -> list[Tensor]:
-        """y + dt * sum_i weight_i k_i, part by part."""
-        return [row.advance(*part) for part in zip(self._parts, self._h, self.slopes)]
+    def _evaluate_together(self, rows: tuple[tuple[float, WeightedSum], ...], sums: Together) -> list[Tensor]:
+        """The same for a small state of one tensor, whose operations cost what their number costs."""
+        (y,), (h,), (slopes,) = self._parts, self._h, self.slopes
+        stage = y
+        for time, (_, row), total in zip(sums.times(self._t, self._dt), rows, sums.rows):
+            stage = torch.addcmul(y, h, total, value=row.factor)
+            slope = self._field(time, stage)
+            if slope.__class__ is not Tensor or slope.dtype != y.dtype or slope.shape != y.shape:
+                slope = _checked(y, slope)
+            sums.add(slope)
+            slopes.append(slope)
+        return [stage]
 
-    def increment(self, row: _WeightedSum) -> list[Tensor]:
-        """dt * sum_i weight_i k_i, part by part."""
-        return [row.increment(*part) for part in zip(self._h, self.slopes)]
+    def settle(self) -> None:
+        """Let go of the sums formed together: none of them is asked for any more."""
+        self._sums = None
+
+    def advance(self, row: WeightedSum, place: int | None = None) -> list[Tensor]:
+        """y + dt * sum_i weight_i k_i, part by part; ``place`` is that of the row in the present table."""
+        if self._sums is None or place is None:
+            return [row.advance(*part) for part in zip(self._parts, self._h, self.slopes)]
+        return [torch.addcmul(self._parts[0], self._h[0], self._sums.rows[place], value=row.factor)]
+
+    def increment(self, row: WeightedSum, place: int | None = None) -> list[Tensor]:
+        """dt * sum_i weight_i k_i, part by part; ``place`` as above."""
+        if self._sums is None or place is None:
+            return [row.increment(*part) for part in zip(self._h, self.slopes)]
+        return [torch.mul(self._h[0] * self._sums.rows[place], row.factor)]
+
+    def _length(self, dt: Tensor, part: Tensor) -> Tensor:
+        """dt, shaped to multiply this tensor of the state; at its full size where that makes the products cheaper."""
+        h = broadcast(dt, part)
+        return h.expand_as(part).contiguous() if self._small and len(dt) > 1 else h
 
     def state(self, parts: list[Tensor]) -> State:
         """These tensors in y's structure."""
@@ -252,8 +283,24 @@ class _Stages:
         return start.index_select(0, rows) + total
 
 
-def _rows(nodes: Row, rows: tuple[Row, ...]) -> tuple[tuple[float, _WeightedSum], ...]:
-    return tuple((node, _WeightedSum.of(row)) for node, row in zip(nodes, rows, strict=True))
+class _StepByStep:
+    """The vector field of several steps side by side, evaluated for each by itself: a field may count its samples."""
+
+    def __init__(self, fields: list[VectorField], rows: int) -> None:
+        self.fields, self.rows = fields, rows
+
+    def __call__(self, t: Tensor, y: State) -> State:
+        if isinstance(y, Tensor):
+            states: Any = y.split(self.rows)
+        else:
+            starts = range(0, len(t), self.rows)
+            states = [map_state(lambda leaf, at=start: leaf.narrow(0, at, self.rows), y) for start in starts]
+        slopes = [field(*pair) for field, *pair in zip(self.fields, t.split(self.rows), states)]
+        return map_state(lambda *parts: torch.cat(parts), *slopes)
+
+
+def _rows(nodes: Row, rows: tuple[Row, ...]) -> tuple[tuple[float, WeightedSum], ...]:
+    return tuple((node, WeightedSum.of(row)) for node, row in zip(nodes, rows, strict=True))
 
 
 def _parts(y: State, slope: State) -> list[Tensor]:

@@ -16,12 +16,13 @@ from .arguments import bind
 from .controller import StepSizeController
 from .dense import DenseSolution
 from .event import Event, Watch
-from .host import all_of, any_of, mapped
-from .loop import STIFF_HINT, Loop
-from .outputs import Outputs
+from .host import all_of, any_of, mapped, plain
+from .loop import Loop
+from .outputs import MappedOutputs, Outputs
 from .solution import Events, KeptSteps, Solution, SolveError, Statistics, Status
-from .state import State, all_finite, batch_of, leaves, map_state
+from .state import State, all_finite, batch_of, leaves, map_state, select
 from .stepper import Stepper
+from .stiffness import STIFF_HINT
 from .stops import Stops
 
 
@@ -141,7 +142,7 @@ def _integrate(
             options.progress(loop.done_fraction())
     solution = _collect(loop, y0, ts)
     if options.throw and _any_failed(solution.statistics.status):
-        raise SolveError(solution, f"For {type(stepper).__name__}, {STIFF_HINT} " if loop.held_back else "")
+        raise SolveError(solution, f"For {type(stepper).__name__}, {STIFF_HINT} " if loop.stiffness.suspicions else "")
     return solution
 
 
@@ -200,6 +201,7 @@ def _begin(options: _Options, stepper: Stepper, y0: State, ts: Tensor, controlle
         watch=Watch.begin(events, options.args, t, y0) if events else None,
         lands_on_outputs=getattr(stepper, "dense_order", None) is None,
         direction=1 if all_of(sign > 0) else -1 if all_of(sign < 0) else 0,
+        coarsest=5 * torch.finfo(ts.dtype).eps * float(plain(ts.detach()).abs().max()),
     )
     active.aim()
     return active
@@ -207,7 +209,10 @@ def _begin(options: _Options, stepper: Stepper, y0: State, ts: Tensor, controlle
 
 def _collect(loop: Loop, y0: State, ts: Tensor) -> Solution:
     """What the finished loop has gathered, in the order of the batch."""
+    loop.read_trail()
     ended = _together([*loop.ended, loop.active])
+    if loop.trail is not None:
+        _add_ends(loop.outputs, ended, ts.shape[1] - 1)
     ys = loop.outputs.gather(y0, ts.shape)
     broken = (ended["status"] == Status.SUCCESS) & ~all_finite(ys)
     status = torch.where(broken, int(Status.NOT_FINITE), ended["status"])
@@ -223,6 +228,15 @@ def _collect(loop: Loop, y0: State, ts: Tensor) -> Solution:
         steps=_kept_steps(loop),
         controller=loop.controller,
     )
+
+
+def _add_ends(outputs: Outputs | MappedOutputs, ended: dict[str, Any], last: int) -> None:
+    """Each finished sample's last output: the state that it ended with."""
+    done = ended["status"] == Status.SUCCESS
+    if isinstance(outputs, Outputs):
+        rows = torch.arange(len(done), device=done.device) if all_of(done) else done.nonzero().flatten()
+        state = ended["y"] if len(rows) == len(done) else select(ended["y"], rows)
+        outputs.add(rows, torch.full_like(rows, last), state)
 
 
 def _together(parts: list[Active]) -> dict[str, Any]:

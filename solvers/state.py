@@ -54,7 +54,7 @@ def batch_of(state: State, name: str = "y0") -> int:
 def broadcast(value: Tensor, leaf: Tensor) -> Tensor:
     """Shape a per-sample ``value`` (batch,) so that it multiplies ``leaf`` (batch, ...), in the leaf's real dtype."""
     shaped = value.reshape((-1,) + (1,) * (leaf.dim() - 1)) if leaf.dim() > 1 else value
-    return shaped if shaped.dtype == torch.bool else shaped.to(real_dtype(leaf))
+    return shaped if shaped.dtype == torch.bool or shaped.dtype == leaf.dtype else shaped.to(real_dtype(leaf))
 
 
 def where(mask: Tensor, new: State, old: State) -> State:
@@ -77,7 +77,7 @@ def rms_norm(state: State) -> Tensor:
 
     ``vector_norm`` and not ``square().mean().sqrt()``: the gradient of the latter is NaN at an exactly zero error.
     """
-    flat = [leaf.reshape(leaf.shape[0], -1) for leaf in leaves(state)]
+    flat = [leaf if leaf.dim() == 2 else leaf.reshape(leaf.shape[0], -1) for leaf in leaves(state)]
     total = sum(leaf.shape[1] for leaf in flat)
     norms = [torch.linalg.vector_norm(leaf, dim=1) for leaf in flat]
     norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms), dim=0)
