@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial, reduce
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .extrapolation import extrapolated_midpoint
+from .host import plain
 from .runge_kutta import RungeKutta
 from .state import State, broadcast, map_state, rms_norm, where
 from .stepper import Step
@@ -50,11 +51,11 @@ class Adams(nn.Module):
     """Adams-Bashforth and Adams-Bashforth-Moulton steps of any order up to 12, of variable length.
 
     The coefficients are those of the times at which the last slopes were taken, per sample: exact for steps of any
-    lengths, the classical ones where these are equal. With ``corrections=0`` the scheme is explicit (Bashforth): the
-    polynomial through the last ``order`` slopes is integrated, at one evaluation a step. Otherwise that through one
-    slope less predicts, and the polynomial that also takes in the slope there corrects (Moulton): with one correction
-    this is the PECE mode, at two evaluations a step, and each further correction is one more fixed-point iteration
-    towards the implicit scheme.
+    lengths, the classical ones, known beforehand, where these are equal. With ``corrections=0`` the scheme is explicit
+    (Bashforth): the polynomial through the last ``order`` slopes is integrated, at one evaluation a step. Otherwise
+    that through one slope less predicts, and the polynomial that also takes in the slope there corrects (Moulton): with
+    one correction this is the PECE mode, at two evaluations a step, and each further correction is one more fixed-point
+    iteration towards the implicit scheme.
 
     The error estimate is the difference to the polynomial without its oldest slope, the stiffness estimate that of the
     slopes in the last correction over that of the states. The first steps of a sample, and
@@ -74,6 +75,7 @@ class Adams(nn.Module):
     """
 
     points: Tensor
+    classical: Tensor
 
     def __init__(self, vector_field: Callable[[Tensor, State], State], order: int = 4, *, corrections: int = 1) -> None:
         super().__init__()
@@ -92,6 +94,7 @@ class Adams(nn.Module):
         self.first = RungeKutta(vector_field, extrapolated_midpoint((order + 2) // 2))
         points, self.gauss = _gauss_rule((order + 1) // 2)
         self.register_buffer("points", torch.tensor(points, dtype=torch.float64), persistent=False)
+        self.register_buffer("classical", torch.tensor(_classical(self.memory), dtype=torch.float64), persistent=False)
 
     def over(self, vector_field: Callable[[Tensor, State], State]) -> Adams:
         """The same method over another vector field."""
@@ -143,11 +146,12 @@ class Adams(nn.Module):
         first_y, first_error = (None, None) if first is None else (first.y, first.error)
         nodes = _relative(history.times, t, dt, young)
         slopes = history.slopes
-        weights, error_weights = self.weights(nodes)
+        equal = _equal(nodes, history.times, t, dt)
+        weights, error_weights = self._step_weights(nodes, equal, self.classical[:, 1, 1:])
         end = mixed(_sum_onto(y, weights * dt, slopes), first_y)
         if self.corrections:
             nodes = torch.cat([torch.ones_like(nodes[:1]), nodes])
-            weights, error_weights = self.weights(nodes)
+            weights, error_weights = self._step_weights(nodes, equal, self.classical[:, 0])
             weights = weights * dt
             known = _sum_onto(y, weights[1:], slopes)
             for _ in range(self.corrections):
@@ -166,6 +170,16 @@ class Adams(nn.Module):
             dense=dense if first is None else _Either(young, first.dense, dense),
             evaluations=evaluations,
         )
+
+    def _step_weights(self, nodes: Tensor, equal: Tensor | None, classical: Tensor) -> tuple[Tensor, Tensor]:
+        """``weights(nodes)``, but ``classical`` for the samples whose steps are equal; one column for all of them."""
+        known = classical.to(nodes)[..., None].unbind(0)
+        if equal is None:
+            return self.weights(nodes)
+        if not _may_hold(~equal):
+            return known[0], known[1]
+        own = self.weights(nodes)
+        return torch.where(equal, known[0], own[0]), torch.where(equal, known[1], own[1])
 
     def weights(
         self, nodes: Float[Tensor, "node batch"], end: Float[Tensor, " batch"] | None = None
@@ -189,6 +203,25 @@ class Adams(nn.Module):
 
     def extra_repr(self) -> str:
         return f"order={self.order}, corrections={self.corrections}"
+
+
+@cache
+def _classical(memory: int) -> tuple[tuple[tuple[float, ...], ...], ...]:
+    """Weights of equal steps, and by how much they change without the oldest slope: with the slope at the end, then
+    without it (and a zero in its place)."""
+    back = [-float(k) for k in range(memory)]
+    with_end, without = weights_at([1.0, *back]), weights_at(back)
+    return tuple((tuple(corrector), (0.0, *predictor)) for corrector, predictor in zip(with_end, without))
+
+
+def weights_at(nodes: Sequence[float]) -> tuple[list[float], list[float]]:
+    """As ``Adams.weights`` over the whole step, in Python's numbers for times that are known to it."""
+    near = np.asarray(nodes, dtype=np.float64)
+    points, gauss = (np.array(row) for row in _gauss_rule((len(near) + 1) // 2))
+    spread = (near - near[:, None] + np.eye(len(near))).prod(axis=0)
+    reach = points[:, None] - near
+    integrals = gauss @ (reach.prod(axis=1, keepdims=True) / reach)
+    return (integrals / spread).tolist(), (integrals[-1] / spread).tolist()
 
 
 @cache
@@ -255,6 +288,18 @@ def _relative(times: Tensor, t: Tensor, dt: Tensor, young: Tensor) -> Tensor:
     blank = young | (dt == 0)
     nodes = (times.t() - t) / torch.where(blank, torch.ones_like(dt), dt)
     return torch.where(blank, -steps, nodes)
+
+
+def _equal(nodes: Tensor, times: Tensor, t: Tensor, dt: Tensor) -> Tensor | None:
+    """Which samples took steps of this one's length up to the rounding of t; None where that may not be asked.
+
+    It may not where times carry derivatives, which the weights then have too.
+    """
+    if torch.compiler.is_compiling() or any(x.requires_grad or plain(x) is not x for x in (times, t, dt)):
+        return None
+    steps = torch.arange(len(nodes), dtype=nodes.dtype, device=nodes.device)[:, None]
+    apart = (nodes + steps).abs().amax(dim=0) * dt.abs()
+    return apart <= 4 * torch.finfo(t.dtype).eps * torch.maximum(times[:, -1].abs(), (t + dt).abs())
 
 
 def _weighted(weights: Tensor, slopes: tuple[State, ...]) -> State:

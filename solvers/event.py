@@ -200,7 +200,7 @@ class _Bracket:
         Source: M. Dowell, P. Jarratt, "A modified regula falsi method for computing the root of an equation", BIT 11
         (1971).
         """
-        left, right, at_left, at_right = self.left, self.right, self.at_left, self.at_right
+        left, right, at_left, at_right, flat = self._without_hidden_changes(function)
         for k in range(_MOST_EVALUATIONS):
             if not bool((self.mask & (right - left > resolution) & (at_right != 0)).any()):
                 break
@@ -209,12 +209,35 @@ class _Bracket:
             secant = right - at_right * (right - left) / torch.where(steep, slope, torch.ones_like(slope))
             inside = (secant > left) & (secant < right) & steep & (k % 3 != 2)
             trial = torch.where(inside, secant, 0.5 * (left + right))
-            value = function(trial)
+            value = _other_sign(flat, function(trial), at_left)
             same = torch.sign(value) == torch.sign(at_left)
             # The end that stays has its value halved, or the secant would creep.
             at_left, at_right = torch.where(same, value, 0.5 * at_left), torch.where(same, 0.5 * at_right, value)
             left, right = torch.where(same, trial, left), torch.where(same, right, trial)
         return torch.where(self.mask, right, torch.ones_like(right))
+
+    def _without_hidden_changes(self, function: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        """Both ends, the values there, and where zeros count as a change of sign.
+
+        A condition that is zero at the right end may have changed its sign before, or have been zero for long: then it
+        has another sign just before the end than at the left. Where that is so the bracket ends there instead.
+        """
+        left, right, at_left, at_right = self.left, self.right, self.at_left, self.at_right
+        zero = self.mask & (at_right == 0)
+        if not bool(zero.any()):
+            return left, right, at_left, at_right, zero
+        before = right - torch.finfo(right.dtype).eps ** 0.5 * (right - left)
+        value = function(torch.where(zero, before, right))
+        hidden = zero & torch.isfinite(value) & (torch.sign(value) != torch.sign(at_left))
+        flat = hidden & (value == 0)
+        at_right = torch.where(hidden, _other_sign(flat, value, at_left), at_right)
+        return left, torch.where(hidden, before, right), at_left, at_right, flat
+
+
+def _other_sign(mask: Tensor, value: Tensor, of: Tensor) -> Tensor:
+    """``value``, but where ``mask`` holds a tiny number of the sign opposite to ``of`` in place of zero."""
+    tiny = torch.finfo(value.dtype).tiny ** 0.5
+    return torch.where(mask & (value == 0), -tiny * torch.sign(of), value)
 
 
 def settle(watch: Watch, hit: Hit, stepper: Stepper, step: Step, t_end: Tensor, span: Tensor) -> tuple[Tensor, State]:

@@ -149,8 +149,32 @@ def product(
 def derivative_along(
     diffusion: Coefficient, t: Float[Tensor, " batch"], y: Float[Tensor, "batch *state"], direction: Tensor
 ) -> Tensor:
-    """The derivative of the diffusion with respect to y along ``direction`` (batch, *state)."""
-    return torch.func.jvp(lambda point: diffusion(t, point), (y.contiguous(),), (direction.contiguous(),))[1]
+    """The derivative of the diffusion with respect to y along ``direction`` (batch, *state).
+
+    By forward differentiation, or by two reverse ones where the diffusion does not support that: custom autograd
+    functions need not.
+    """
+    y, direction = y.contiguous(), direction.contiguous()
+    try:
+        return torch.func.jvp(lambda point: diffusion(t, point), (y,), (direction,))[1]
+    except (RuntimeError, NotImplementedError):  # an error of the diffusion itself is raised again below
+        return _reversed_twice(lambda point: diffusion(t, point), y, direction)
+
+
+def _reversed_twice(function: Callable[[Tensor], Tensor], y: Tensor, direction: Tensor) -> Tensor:
+    """The derivative along ``direction`` as that of v -> v^T J, which is linear in v."""
+    differentiable = torch.is_grad_enabled()
+    with torch.enable_grad():
+        point = y.view_as(y) if y.requires_grad and differentiable else y.detach().requires_grad_()
+        value = function(point)
+        if not value.requires_grad:
+            return torch.zeros_like(value)
+        v = torch.zeros_like(value, requires_grad=True)
+        (back,) = torch.autograd.grad(value, point, v, create_graph=True, allow_unused=True)
+        if back is None or not back.requires_grad:
+            return torch.zeros_like(value)
+        (along,) = torch.autograd.grad(back, v, direction, create_graph=differentiable)
+    return along
 
 
 def self_derivative(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sciml.solvers import FixedStep, PIDController, solve
-from sciml.solvers.adams import Adams
+from sciml.solvers.adams import Adams, weights_at
 from tests.problems import MODULATED, ROTATION, Problem
 
 ORDERS = [(order, corrections) for corrections in (0, 1, 2) for order in range(1 if corrections == 0 else 2, 13)]
@@ -124,6 +124,34 @@ def test_samples_of_different_age_do_not_meet(corrections: int) -> None:
         assert int(together.evaluations[i]) == int(torch.as_tensor(alone.evaluations).reshape(-1)[0])
         torch.testing.assert_close(alone.y, MODULATED.exact(ti + dts[i], MODULATED.y0[i : i + 1]), rtol=0, atol=1e-4)
     assert together.reuse.known.tolist() == [3, 4, 2] if corrections == 0 else [3, 3, 2]
+
+
+def test_weights_in_python_are_those_in_tensors() -> None:
+    nodes = [0.0, -0.7, -2.0, -3.1, -3.9]
+    scheme = Adams(lambda t, y: y, 5, corrections=0)
+    found = torch.tensor(weights_at(nodes), dtype=torch.float64)
+    expected = torch.stack(scheme.weights(torch.tensor(nodes, dtype=torch.float64)[:, None]))[..., 0]
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize(("order", "corrections"), [(4, 0), (5, 1), (12, 1)])
+def test_equal_steps_take_the_classical_weights(order: int, corrections: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a batch of equal steps none are computed; beside other steps no bit of a sample changes."""
+    scheme = Adams(MODULATED.field, order, corrections=corrections)
+    t0 = torch.zeros(3, dtype=torch.float64)
+    t, y, history = walk(scheme, t0, MODULATED.y0, [0.01] * (order + 1))
+    variable = scheme.weights
+    monkeypatch.setattr(scheme, "weights", None)
+    together = scheme(t, torch.full_like(t, 0.01), y, history)
+    monkeypatch.setattr(scheme, "weights", variable)
+    beside = scheme(t, torch.tensor([0.01, 0.02, 0.01], dtype=torch.float64), y, history)
+    assert torch.equal(together.y[::2], beside.y[::2])
+    assert torch.equal(together.error[::2], beside.error[::2])
+    times = history.times.clone().requires_grad_()  # a derivative of the weights is asked for
+    computed = scheme(t, torch.full_like(t, 0.01), y, history._replace(times=times))
+    assert computed.y.requires_grad
+    torch.testing.assert_close(computed.y, together.y, rtol=1e-12, atol=0)
+    torch.testing.assert_close(computed.error, together.error, rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 6])

@@ -113,6 +113,40 @@ def test_two_sign_changes_in_one_step_are_seen_with_checks() -> None:
     torch.testing.assert_close(first(7), torch.ones(1, dtype=F64), rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize(("checks", "end"), [(0, 1.0), (1, 0.5), (3, 0.25)])
+def test_a_zero_at_the_end_of_an_interval_does_not_hide_an_earlier_one(checks: int, end: float) -> None:
+    """The samples' conditions pass through zero and return to it, stay zero, touch it, and pass through it there."""
+    first = end * torch.tensor([0.3, 0.7, 1.0, 1.0], dtype=F64)
+
+    def condition(t: Tensor, y: Tensor) -> Tensor:
+        to_first, to_end = first - t, end - t
+        rows = (to_first * to_end)[:1], to_first[1:2].relu(), to_end[2:3] ** 2, to_end[3:]
+        return torch.cat(rows)
+
+    stepper = RungeKutta(lambda t, y: torch.ones_like(y), TSIT5)
+    y0, ts = torch.zeros(4, 1, dtype=F64), torch.tensor([0.0, 1.0], dtype=F64)
+    for sign in (1, -1):
+        event = Event(lambda t, y: sign * condition(t, y), checks=checks)  # noqa: B023
+        solution = solve(stepper, y0, ts, FixedStep(1.0), event=event)
+        torch.testing.assert_close(solution.t_end, first, rtol=1e-7, atol=0)
+        torch.testing.assert_close(solution.t_end[[0, 1, 3]], first[[0, 1, 3]], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(("level", "looks"), [(0.5, 0), (1.0, 1), (1.5, 0)])
+def test_a_condition_is_looked_at_just_before_the_end_only_where_it_is_zero_there(level: float, looks: int) -> None:
+    times: list[float] = []
+
+    def condition(t: Tensor, y: Tensor) -> Tensor:
+        times.append(float(t.detach()))
+        return t - level
+
+    stepper = RungeKutta(lambda t, y: torch.ones_like(y), TSIT5)
+    y0, ts = torch.zeros(1, 1, dtype=F64), torch.tensor([0.0, 1.0], dtype=F64)
+    t_end = solve(stepper, y0, ts, FixedStep(1.0), event=Event(condition)).t_end
+    assert float(t_end) == pytest.approx(min(level, 1.0), abs=1e-12)
+    assert sum(0.9 < t < 1 for t in times) == looks
+
+
 def test_conditions_get_the_arguments_of_their_samples() -> None:
     level = torch.tensor([1.0, 4.0, 2.0], dtype=F64)
     stepper = RungeKutta(lambda t, y, level: torch.ones_like(y), TSIT5)

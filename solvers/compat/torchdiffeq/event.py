@@ -10,8 +10,6 @@ from torch import Tensor
 
 from .field import JointField
 
-_BARELY = 1e-30  # below zero, and of no weight beside a rate of change
-
 
 def joint_condition(
     event_fn: Callable[..., Tensor], field: JointField, t: Tensor, y0: Tensor
@@ -19,8 +17,7 @@ def joint_condition(
     """``event_fn`` as a condition ``(t, y) -> (1,)`` of packed states (1, ...), positive until the event.
 
     Where it returns several numbers, the first of them to change its sign counts: the least of them, each multiplied
-    by the sign that it has at the start (or just after, where it is zero there) changes its sign with it. Zero counts
-    as changed, so that the first change is found also where the function returns zero from some later time on.
+    by the sign that it has at the start (or just after, where it is zero there) changes its sign with it.
     """
 
     def values(time: Tensor, y: Tensor) -> Tensor:
@@ -36,8 +33,7 @@ def joint_condition(
             signs = torch.where(signs == 0, torch.sign(after), signs)
 
     def condition(time: Tensor, y: Tensor) -> Tensor:
-        least = (values(time, y) * signs).amin(dim=0, keepdim=True)
-        return least - _BARELY * (least == 0)
+        return (values(time, y) * signs).amin(dim=0, keepdim=True)
 
     return condition
 

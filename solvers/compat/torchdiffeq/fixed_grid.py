@@ -8,15 +8,16 @@ from typing import Any
 
 from torch import Tensor
 
+from sciml.solvers.adams import Adams
 from sciml.solvers.controller import FixedStep
+from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.stepper import Stepper
 from sciml.solvers.stops import Stops
-from sciml.solvers.tableau import ButcherTableau
 
 from .callbacks import Announcer
 from .errors import InputError
 from .interpolated import ORDERS, Interpolated, Landing
-from .march import even_grid, march
+from .march import MultiStep, OneStep, Scheme, even_grid, march
 from .options import known
 from .perturbed import Perturbed
 from .problem import Problem
@@ -37,15 +38,12 @@ class FixedGrid:
     Attributes:
         build: the stepper over a field; takes ``options`` by name.
         options: of the scheme itself.
-        tableau: of an explicit Runge-Kutta scheme, whose steps are taken without ``solve`` where nothing is decided on
-            the way.
     """
 
     name: str
     build: Callable[..., Stepper]
     options: tuple[str, ...] = ()
     callbacks: tuple[str, ...] = ("callback_step",)
-    tableau: ButcherTableau | None = None
 
     def integrate(self, problem: Problem, options: dict[str, Any] | None, announcer: Announcer) -> Outcome:
         """Solve the problem.
@@ -62,11 +60,13 @@ class FixedGrid:
         if interp not in ORDERS:
             raise InputError(f"Unknown interpolation method {interp}. Expected interp to be one of {sorted(ORDERS)}.")
         ts = problem.clock()
-        if self.tableau is not None and problem.condition is None and not perturb:
+        stepper = self.build(problem.field, **{name: given[name] for name in self.options if name in given})
+        if problem.condition is None and not perturb:
             grid = ts if length is None else even_grid(ts, float(length))
             grid = grid if construct is None else _grid(construct, problem).to(ts)
-            return march(self.tableau, problem, grid, interp, announcer.callbacks.get("callback_step"))
-        stepper = self.build(problem.field, **{name: given[name] for name in self.options if name in given})
+            scheme = _scheme_of(stepper, grid)
+            if scheme is not None:
+                return march(scheme, problem, grid, interp, announcer.callbacks.get("callback_step"))
         stepper = Perturbed(stepper, problem.field, problem.sign) if perturb else stepper
         inside = Interpolated(stepper, interp)
         if problem.condition is not None:
@@ -79,6 +79,16 @@ class FixedGrid:
         if construct is None:
             return Run(Landing(stepper), whole, ts)(problem, announcer)
         return Run(inside, whole, ts, Stops(steps=_grid(construct, problem).to(ts)))(problem, announcer)
+
+
+def _scheme_of(stepper: Stepper, grid: Tensor) -> Scheme | None:
+    """The stepper's scheme, where its steps need nothing of ``solve``: nothing is decided on the way.
+
+    Weights of an Adams scheme depend on the times, which they are not numbers for where a gradient is to reach these.
+    """
+    if isinstance(stepper, RungeKutta):
+        return OneStep(stepper.tableau)
+    return MultiStep(stepper) if isinstance(stepper, Adams) and not grid.requires_grad else None
 
 
 def _grid(construct: Callable[..., Tensor], problem: Problem) -> Tensor:

@@ -60,7 +60,7 @@ def method_of(name: str | None) -> Method:
 
 
 def _explicit(name: str, tableau: ButcherTableau) -> FixedGrid:
-    return FixedGrid(name, lambda field: RungeKutta(field, tableau), tableau=tableau)
+    return FixedGrid(name, lambda field: RungeKutta(field, tableau))
 
 
 def _implicit(tableau: ImplicitTableau | CollocationTableau) -> Callable[..., Stepper]:

@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+import torchdiffeq as peer
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from sciml.solvers import FixedStep, Stops, solve
+from sciml.solvers.adams import Adams
 from sciml.solvers.compat.torchdiffeq import odeint, odeint_adjoint, odeint_event
 
 FLOAT = torch.float64
@@ -67,6 +71,53 @@ def test_gradients_reach_times_and_states() -> None:
     ts = torch.tensor([0.0, 0.25, 0.7, 1.05], dtype=FLOAT, requires_grad=True)
     for options in ({}, {"step_size": 0.2}, {"step_size": 0.2, "interp": "cubic"}):
         assert torch.autograd.gradcheck(lambda y0, ts, kept=options: outputs(y0, ts, kept), (y0, ts))
+
+
+@pytest.mark.parametrize("even", [True, False])
+@pytest.mark.parametrize(("method", "most", "scheme"), [("explicit_adams", 5, (4, 0)), ("implicit_adams", 8, (8, 2))])
+def test_adams_steps_are_those_of_the_library(method: str, most: int, scheme: tuple[int, int], even: bool) -> None:
+    y0, ts = torch.tensor([1.0, -2.0, 0.5], dtype=FLOAT), torch.linspace(0, 2, 41, dtype=FLOAT)
+    ts = ts if even else ts + 0.2 * ts**2
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return torch.sin(y) - t.reshape(-1, *[1] * (y.dim() - 1)) * y
+
+    ours = odeint(field, y0, ts, method=method, options={"max_order": most})
+    grid, order = Stops(steps=ts), Adams(field, scheme[0], corrections=scheme[1])
+    theirs = solve(order, y0[None], ts, FixedStep(10.0), stops=grid).ys[0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+class Operations(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", ["explicit_adams", "implicit_adams"])
+def test_adams_steps_take_no_more_operations_than_torchdiffeqs(method: str) -> None:
+    matrix, y0, ts = torch.tensor([[-0.1, 2.0], [-2.0, -0.1]]), torch.ones(16, 2), torch.linspace(0, 1, 101)
+    counts = []
+    for function in (odeint, peer.odeint):
+        with Operations() as operations:
+            function(lambda t, y: y @ matrix, y0, ts, method=method)
+        counts.append(operations.count)
+    assert counts[0] <= counts[1]
+
+
+@pytest.mark.parametrize("method", ["explicit_adams", "implicit_adams"])
+def test_gradients_of_adams_steps_reach_times_and_states(method: str) -> None:
+    def outputs(y0: Tensor, ts: Tensor) -> Tensor:
+        return odeint(lambda t, y: -t * y, y0, ts, method=method, options={"max_order": 3})
+
+    y0 = torch.tensor([1.0, -2.0], dtype=FLOAT, requires_grad=True)
+    ts = torch.linspace(0.0, 1.0, 6, dtype=FLOAT, requires_grad=True)
+    assert torch.autograd.gradcheck(outputs, (y0, ts))
+    assert torch.autograd.gradcheck(lambda y0: outputs(y0, ts.detach()), (y0,))
 
 
 def test_complex_and_single_precision_states_keep_their_dtype() -> None:

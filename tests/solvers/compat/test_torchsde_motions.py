@@ -75,6 +75,39 @@ def test_the_log_ode_takes_the_areas_in() -> None:
     assert torchsde.sdeint(Bilinear(), ys[-1], [0.0, 1.0], method="log_ode", dt=0.5).isfinite().all()
 
 
+class _Identity(torch.autograd.Function):
+    """Written before forward differentiation and vmap."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor) -> Tensor:
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class Scaled(Bilinear):
+    def __init__(self, noise_type: str, read: Any) -> None:
+        self.noise_type, self.read = noise_type, read
+
+    def g(self, t: Tensor, y: Tensor) -> Tensor:
+        y = torch.sin(self.read(y))
+        return y if self.noise_type == "diagonal" else super().g(t, y)
+
+
+@pytest.mark.parametrize(("method", "noise_type"), [("milstein", "diagonal"), ("log_ode", "general")])
+def test_derivatives_of_the_diffusion_pass_through_custom_functions(method: str, noise_type: str) -> None:
+    bm = torchsde.BrownianInterval(0.0, 1.0, (3, 2), FLOAT, entropy=4, levy_area_approximation="foster")
+    found = []
+    for read in (_Identity.apply, torch.clone):
+        y0 = torch.linspace(0.2, 1, 6, dtype=FLOAT).reshape(3, 2).requires_grad_()
+        ys = torchsde.sdeint(Scaled(noise_type, read), y0, [0.0, 1.0], bm, method=method, dt=0.25)
+        found.append((ys.detach(), torch.autograd.grad(ys[-1].square().sum(), y0)[0]))
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
 def test_a_reversed_motion_is_the_motion_seen_from_its_end() -> None:
     bm = torchsde.BrownianInterval(0.0, 1.0, (3, 2), FLOAT, entropy=4)
     reverse = torchsde.ReverseBrownian(bm)

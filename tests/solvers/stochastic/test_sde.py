@@ -1,5 +1,8 @@
 """What SDEs and their schemes promise beside convergence."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -20,7 +23,7 @@ from sciml.solvers.stochastic.schemes import (
 )
 from sciml.solvers.stochastic.schemes.sra import SOSRA_TABLEAU, SRA1_TABLEAU, SRATableau
 from sciml.solvers.stochastic.schemes.sri import SOSRI2_TABLEAU, SOSRI_TABLEAU, SRIW1_TABLEAU, SRITableau
-from sciml.solvers.stochastic.sde import SDE, Calculus, Noise
+from sciml.solvers.stochastic.sde import SDE, Calculus, Noise, derivative_along
 from sciml.solvers.stochastic.sde_stepper import SDEScheme, SDEStepper
 from tests.sde_problems import COMMUTATIVE, GEOMETRIC, SCALAR, SDEProblem
 
@@ -277,3 +280,76 @@ def test_adaptive_steps_keep_the_law_of_ornstein_uhlenbeck(scheme: SDEScheme) ->
     deviation = volatility * ((1 - torch.exp(torch.tensor(-2 * rate))) / (2 * rate)).sqrt()
     assert abs(float(y.mean()) - 1.5 * float(torch.exp(torch.tensor(-rate)))) < 4 * deviation / batch**0.5 + 2e-3
     assert abs(float(y.std() / deviation) - 1) < 4 / (2 * batch) ** 0.5 + 0.01
+
+
+class _Sine(torch.autograd.Function):
+    """Written before forward differentiation and vmap."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor) -> Tensor:
+        ctx.save_for_backward(y)
+        return torch.sin(y)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return gradient * torch.cos(y)
+
+
+class _NewSine(_Sine):
+    """Written for vmap, without forward differentiation."""
+
+    @staticmethod
+    def forward(y: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.sin(y)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+
+@pytest.mark.parametrize("sine", [_Sine.apply, _NewSine.apply], ids=["old", "new"])
+@pytest.mark.parametrize("matrix", [False, True], ids=["diagonal", "matrix"])
+def test_derivatives_of_custom_autograd_functions(sine: Callable[[Tensor], Tensor], matrix: bool) -> None:
+    """Values, first and second derivatives are those of the function written in operations of torch."""
+    generator = torch.Generator().manual_seed(4)
+    y, along, scale = (torch.randn(2, 3, dtype=FLOAT, generator=generator).requires_grad_() for _ in range(3))
+    t = torch.zeros(2, dtype=FLOAT)
+
+    def diffusion(of: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda t, y: torch.stack([of(scale * y), y], dim=-1) if matrix else of(scale * y)
+
+    found, expected = (derivative_along(diffusion(of), t, y, along) for of in (sine, torch.sin))
+    torch.testing.assert_close(found, expected)
+    for mine, other in zip(*(torch.autograd.grad(v.square().sum(), (y, along, scale)) for v in (found, expected))):
+        torch.testing.assert_close(mine, other)
+    with torch.no_grad():
+        still = derivative_along(diffusion(sine), t, y, along)
+    assert not still.requires_grad
+    torch.testing.assert_close(still, expected)
+
+
+def test_a_custom_function_that_does_not_see_the_state_has_no_derivative() -> None:
+    y, scale = torch.ones(2, 3, dtype=FLOAT), torch.ones(3, dtype=FLOAT, requires_grad=True)
+    for seen in (scale, scale.detach()):
+        found = derivative_along(lambda t, y, seen=seen: _Sine.apply(seen) + 0 * t[:, None], SPAN, y, y)
+        assert torch.equal(found, torch.zeros(2, 3, dtype=FLOAT))
+
+
+def test_an_error_of_the_diffusion_reaches_the_caller() -> None:
+    def broken(t: Tensor, y: Tensor) -> Tensor:
+        raise RuntimeError("of the user")
+
+    with pytest.raises(RuntimeError, match="of the user"):
+        derivative_along(broken, SPAN, SPAN[:, None], SPAN[:, None])
+
+
+def test_milstein_s_scheme_takes_custom_autograd_functions() -> None:
+    def end(sine: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        y0 = torch.linspace(0.2, 1, 6, dtype=FLOAT).reshape(2, 3).requires_grad_()
+        equation = SDE(lambda t, y: -y, lambda t, y: sine(y), Noise.DIAGONAL)
+        ys = solve(SDEStepper(equation, BrownianPath(1, (2, 3), 0.25), MILSTEIN), y0, SPAN, FixedStep(0.25)).ys
+        return ys.detach(), torch.autograd.grad(ys.sum(), y0)[0]
+
+    for mine, other in zip(end(_Sine.apply), end(torch.sin)):
+        torch.testing.assert_close(mine, other)
