@@ -1,6 +1,7 @@
 """A. Kvaerno, "Singly diagonally implicit Runge-Kutta methods with an explicit first stage", BIT 44 (2004).
 
 Her 4/3 pair in five stages, the fourth-order method carried on; both are stiffly accurate and that one is L-stable.
+Its second stage lies beyond the step, at 1.15 dt, so that a field is evaluated past the last output time.
 """
 
 from ..tableau import ImplicitTableau

@@ -1,6 +1,7 @@
 """A. Kvaerno, "Singly diagonally implicit Runge-Kutta methods with an explicit first stage", BIT 44 (2004).
 
-Her 5/4 pair in seven stages: both methods stiffly accurate; the fifth-order one, L-stable, is carried on.
+Her 5/4 pair in seven stages: both methods stiffly accurate; the fifth-order one, L-stable, is carried on. Its third
+stage lies beyond the step, at 1.23 dt, so that a field is evaluated past the last output time.
 
 The dense output is ours: of all weights b_i(theta) of degree 4 that satisfy the order conditions up to order four at
 every theta, and join smoothly from step to step (b(1) = b, b'(0) and b'(1) the first and the last stage), those of
