@@ -133,7 +133,7 @@ def _draw_scores(panel: Axes, groups: list[_Group], score: str) -> None:
         if group.name == BASE and len(scores) > 1:
             panel.axhspan(min(scores), max(scores), color=group.color, alpha=0.12, lw=0)
     panel.set(xlabel="evaluations a sample", ylabel=score, title="score against cost (band: vanilla's seeds)")
-    panel.set_xlim(left=0)
+    panel.set_xlim(0, 1.08 * max(row["evaluations"] for group in groups for row in group.rows))
     panel.grid(alpha=0.25)
 
 
@@ -154,7 +154,8 @@ def _draw_gains(panel: Axes, groups: list[_Group], rows: list[Row]) -> None:
         ratio = mean(_ratios(rows, group.rows, "evaluations"))
         faster = mean(_ratios(rows, group.rows, "prediction_seconds", inverse=True))
         panel.barh(place, ratio, color=group.color)
-        panel.text(ratio + 0.02, place, f"{ratio:.2f}x, at {faster:.2f}x the speed", va="center", fontsize=9)
+        text = panel.text(ratio + 0.03, place, f"{ratio:.2f}x, at {faster:.2f}x the speed", va="center", fontsize=9)
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # over the line and the band
     panel.axvspan(*CLAIMED, color="gray", alpha=0.18, lw=0, zorder=0)
     panel.axvline(1, color="gray", lw=1)
     panel.set_yticks(range(len(shown)), [group.name for group in shown])
