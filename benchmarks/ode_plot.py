@@ -29,9 +29,9 @@ def draw(rows: Sequence[Any], path: Path) -> None:
             color, marker = _STYLES.get(maker, ("C7", "x"))
             compiled = "compiled" in rest or "jit" in rest
             axis.plot(row.best_ms, row.error, marker, color=color, mfc=color if compiled else "none", ms=7)
-            axis.annotate(
-                rest, (row.best_ms, row.error), xytext=(5, 3), textcoords="offset points", fontsize=6.5, color=color
-            )
+            name = rest.replace(" compiled", "").replace(" jit", "").replace(" eager", "")  # the marker says that
+            place = {"xytext": (5, 3), "textcoords": "offset points"}
+            axis.annotate(name, (row.best_ms, row.error), fontsize=6.5, color=color, **place)
         axis.set(xscale="log", yscale="log", xlabel="ms", ylabel="error", title=task)
         axis.title.set_fontsize(9)
         axis.margins(x=0.25, y=0.15)
@@ -41,7 +41,7 @@ def draw(rows: Sequence[Any], path: Path) -> None:
     handles.append(
         plt.Line2D([], [], color="0.4", marker="o", ls="", mfc="none", label="open: eager, filled: compiled")
     )
-    axes.flat[0].legend(handles=handles, fontsize=7, loc="upper right")
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
     beside = path.with_suffix(".partial.png")
     figure.savefig(beside, dpi=110)
     plt.close(figure)
