@@ -25,11 +25,24 @@ def normal_pairs(
     key: Int[Tensor, "*shape"], counter: Int[Tensor, "*counters"], dtype: torch.dtype
 ) -> tuple[Float[Tensor, "*out"], Float[Tensor, "*out"]]:
     """Two independent standard normals for every key and counter, their shapes broadcast; |z| < 6.7."""
-    low, high = _halves(split(key, counter))
+    angle, radius = _polar(split(key, counter), dtype)
+    return angle.cos().mul_(radius), angle.sin_().mul_(radius)
+
+
+def one_of_pair(
+    key: Int[Tensor, "*shape"], counter: Int[Tensor, "*counters"], which: Int[Tensor, "*counters"], dtype: torch.dtype
+) -> Float[Tensor, "*out"]:
+    """The first normal of each pair where ``which`` is 0, the second where it is 1; up to rounding."""
+    angle, radius = _polar(split(key, counter), dtype)
+    return torch.cos(angle - which.to(dtype) * (0.5 * math.pi)) * radius
+
+
+def _polar(words: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Angle and radius of two normals, from 64 random bits."""
+    low, high = _halves(words)
     angle = low.to(dtype).mul_(2.0 * math.pi / 2**32)
     uniform = (high & (2**31 - 1)).to(dtype).add_(0.5).mul_(2.0**-31)
-    radius = uniform.log_().mul_(-2.0).sqrt_()
-    return angle.cos().mul_(radius), angle.sin_().mul_(radius)
+    return angle, uniform.log_().mul_(-2.0).sqrt_()
 
 
 def _halves(words: Tensor) -> tuple[Tensor, Tensor]:

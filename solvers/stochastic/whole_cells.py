@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .brownian import BrownianIncrement, BrownianPath
-from .splitmix import normal_pairs
+from .splitmix import one_of_pair
 
 
 class WholeCells:
@@ -49,8 +49,7 @@ class WholeCells:
 
     def _draw(self, key: Int[Tensor, "batch *channels"], number: Int[Tensor, " batch"], variance: float) -> Tensor:
         number = self._behind(number)
-        even, odd = normal_pairs(key, number >> 1, self.dtype)
-        return torch.where((number & 1) == 1, odd, even) * variance**0.5
+        return one_of_pair(key, number >> 1, number & 1, self.dtype) * variance**0.5
 
     def _behind(self, value: Tensor) -> Tensor:
         return value.reshape(*value.shape, *[1] * (len(self.shape) - 1))

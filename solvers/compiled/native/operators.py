@@ -16,6 +16,7 @@ from .symbols import NotNative, Symbol, constant, expression_of
 from .translator import RULES, Translator, aten, rule
 
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+_LARGEST_PRODUCT = 1024  # multiplications of one sample
 _EACH = (
     *("exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan", "erf", "sqrt", "expm1"),
     *("log1p", "exp2", "log2", "log10", "floor", "ceil", "trunc"),
@@ -236,6 +237,8 @@ def _product(run: Translator, a: Symbol, b: Symbol) -> Symbol:
 
 
 def _matrix_product(run: Translator, left: Any, right: Any) -> Any:
+    if left.size * right.shape[1] > _LARGEST_PRODUCT:
+        raise NotNative("a matrix product of a size that libraries are better at")
     out = np.empty((left.shape[0], right.shape[1]), dtype=object)
     for i, j in np.ndindex(out.shape):
         terms = run.each("({0} * {1})", Symbol(left[i], run.dtype), Symbol(right[:, j], run.dtype), dtype=run.dtype)
