@@ -187,7 +187,11 @@ def test_tolerances_of_each_sample_go_where_it_goes() -> None:
         torch.testing.assert_close(together.ys[i], alone.ys[0], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("adjoint", [Direct(), RecursiveCheckpoint(2), Backsolve(), Interpolated()], ids=str)
+@pytest.mark.parametrize(
+    "adjoint",
+    [Direct(), RecursiveCheckpoint(2), Backsolve(), Interpolated()],
+    ids=lambda adjoint: type(adjoint).__name__,
+)
 @pytest.mark.parametrize("shape", [(3,), (2, 1)])
 def test_every_adjoint_takes_tolerances_of_a_shape(adjoint: Adjoint, shape: tuple[int, ...]) -> None:
     def gradient(rtol: Tensor | float) -> Tensor:
