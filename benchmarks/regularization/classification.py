@@ -84,6 +84,7 @@ class Classification:
     tolerance: float = 1e-6
     batch: int = 128
     learning_rate: float = 5e-3
+    decay = 0.4
     methods: tuple[Method, ...] = methods(automatic=50.0, kept=5.0, stiffness=0.15, taylor=0.5)
     title: str = "Neural ODE"
     score: str = "test accuracy (higher is better)"

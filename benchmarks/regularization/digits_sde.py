@@ -65,6 +65,7 @@ class DigitsSDE:
     title = "Neural SDE on handwritten digits"
     score = "test accuracy (higher is better)"
     methods = METHODS
+    decay = 0.4
     iterations: int = 150
     tolerance: float = 0.14
     hidden: int = 64
