@@ -21,7 +21,6 @@ _LIMIT = {"recompile_limit": 1024} if "recompile_limit" in signature(torch.compi
 _CPU_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "cpp_wrapper": True,  # a C++ caller of the kernels instead of a Python one: a third of the time on small states
     "cpp.enable_loop_tail_vec": False,  # states of two or three components: vectors filled by half are slow to load
-    "assert_indirect_indexing": False,  # the loop's own indices are clamped, and a check keeps them from vectors
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from ...arguments import select_rows
 from ...state import leaves
@@ -73,7 +74,7 @@ def trace(plan: Plan, carry: Carry) -> Traced:
         ValueError: the stepper or its vector field cannot be traced.
     """
     one, per_sample = one_sample(plan)
-    first = Carry(*torch.utils._pytree.tree_map(lambda leaf: leaf[:1].detach().clone(), tuple(carry)))
+    first = Carry(*pytree.tree_map(lambda leaf: leaf[:1].detach().clone(), tuple(carry)))
     target, theta = one.last.clone(), first.t[:, None].clone()
     with torch.no_grad():
         returned, step, inputs = traced(plan.stepper, try_once, one, first, target, theta)

@@ -16,14 +16,6 @@ from sciml.solvers.regularization import local_error
 TIGHT = PIDController(rtol=1e-6, atol=1e-6)
 
 
-@pytest.fixture(autouse=True)
-def double_precision():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def series() -> tuple[Tensor, Tensor]:
     """Three series of two channels with gaps, at times of their own."""
     ts = torch.rand(3, 7).cumsum(dim=1)

@@ -1,6 +1,5 @@
 """The ODE-RNN encoder: a flow between observations, an update at them, and nothing else."""
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -9,14 +8,6 @@ from sciml.models.ode_rnn import ODERNN
 from sciml.solvers import TSIT5, PIDController, RungeKutta, solve
 
 TIGHT = PIDController(rtol=1e-8, atol=1e-8)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def series() -> tuple[Tensor, Tensor]:
