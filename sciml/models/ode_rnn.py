@@ -20,6 +20,7 @@ from sciml.solvers.stepper import Stepper
 from sciml.solvers.tableaus.tsit5 import TSIT5
 
 from .latent_field import LatentField
+from .series_encoder import observations
 
 
 class ODERNN(nn.Module):
@@ -65,9 +66,7 @@ class ODERNN(nn.Module):
             values: observations, NaN where missing.
         """
         ts = ts.expand(values.shape[:2])
-        seen = ~torch.isnan(values)
-        inputs = torch.cat([torch.where(seen, values, 0.0), seen.to(values.dtype)], dim=2)
-        observed = seen.any(dim=2)
+        inputs, observed = observations(values)
         begun = torch.zeros_like(observed[:, 0])
         state, states = values.new_zeros(len(values), self.hidden), []
         for i in reversed(range(values.shape[1])):

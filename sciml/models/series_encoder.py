@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 
 class BackwardGRU(nn.Module):
     """A gated recurrent unit run from the last time to the first over [values, which are seen, time to the next].
 
-    A time at which nothing is observed changes nothing.
+    A time at which nothing is observed changes nothing, and costs nothing where the whole batch has as many of them:
+    the unit runs over the observed times alone.
 
     Args:
         channels: of the observations.
@@ -19,7 +20,7 @@ class BackwardGRU(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.cell = nn.GRUCell(2 * channels + 1, hidden)
+        self.unit = nn.GRU(2 * channels + 1, hidden, batch_first=True)
         self.hidden = hidden
 
     def forward(
@@ -33,17 +34,22 @@ class BackwardGRU(nn.Module):
             ts: times, strictly increasing, shared or per sample.
             values: observations, NaN where missing.
         """
-        ts = ts.expand(values.shape[:2])
-        seen = ~torch.isnan(values)
-        known = torch.where(seen, values, 0.0)
-        # The last time with an observation is its own next one; times after it are never a gap's end.
-        last = torch.where(seen.any(dim=2), ts, ts[:, :1]).amax(dim=1, keepdim=True)
-        state, later, states = values.new_zeros(len(values), self.hidden), last, []
-        for i in reversed(range(values.shape[1])):
-            any_seen = seen[:, i].any(dim=1, keepdim=True)
-            now = ts[:, i : i + 1]
-            inputs = torch.cat([known[:, i], seen[:, i].to(values.dtype), (later - now).to(values.dtype)], dim=1)
-            state = torch.where(any_seen, self.cell(inputs, state), state)
-            later = torch.where(any_seen, now, later)
-            states.append(state)
-        return torch.stack(states[::-1], dim=1)
+        inputs, observed = observations(values)
+        after = observed.flip(1).cumsum(1).flip(1)  # how many observed times are left from each time on
+        # Backwards from the last observed time; rows with fewer of them run on over others, which nothing reads.
+        order = observed.flip(1).to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+        order = values.shape[1] - 1 - order[:, : max(int(after[:, 0].max()), 1)]
+        times = ts.expand(values.shape[:2]).gather(1, order)
+        gaps = torch.cat([torch.zeros_like(times[:, :1]), times[:, :-1] - times[:, 1:]], dim=1).to(values.dtype)
+        rows = torch.arange(len(values), device=values.device)[:, None]
+        states, _ = self.unit(torch.cat([inputs[rows, order], gaps[..., None]], dim=2))
+        states = nn.functional.pad(states, (0, 0, 1, 0))  # nothing is known: zero
+        return states[rows, after]
+
+
+def observations(
+    values: Float[Tensor, "batch time channel"],
+) -> tuple[Float[Tensor, "batch time features"], Bool[Tensor, "batch time"]]:
+    """[values with zeros for the missing ones, which are seen], and the times at which anything is."""
+    seen = ~torch.isnan(values)
+    return torch.cat([torch.where(seen, values, 0.0), seen.to(values.dtype)], dim=2), seen.any(dim=2)
