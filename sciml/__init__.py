@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .operators import FNO as FNO
     from .operators import LinearDMD as LinearDMD
     from .operators import Persistence as Persistence
+    from .operators import Poseidon as Poseidon
     from .operators import UNet as UNet
     from .solvers import TSIT5 as TSIT5
     from .solvers import FixedStep as FixedStep
@@ -34,7 +35,7 @@ _HOMES = {
     "datasets": ("Trajectories", "open_dataset"),
     "history": ("History",),
     "normalization": ("Normalization",),
-    "operators": ("FNO", "LinearDMD", "Persistence", "UNet"),
+    "operators": ("FNO", "LinearDMD", "Persistence", "Poseidon", "UNet"),
     "solvers": ("TSIT5", "FixedStep", "PIDController", "RungeKutta", "StepDoubling", "solve"),
     "training": ("FitSettings", "fit"),
 }

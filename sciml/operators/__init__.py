@@ -8,8 +8,8 @@ Each obeys one interface:
   statistics and stored in the ``state_dict``; ``config``: the constructor's arguments as JSON can hold them, so that
   ``type(op)(**op.config)`` followed by ``load_state_dict`` rebuilds the operator exactly;
 - ``forward(t, dt, u) -> Step`` with t and dt of shape (batch,) and u of shape (batch, channel, *space) in physical
-  units, as is ``Step.y``. dt is honoured: dt = 0 is the identity (unless ``residual=False``). The same call trains and
-  is driven by ``solve``;
+  units, as is ``Step.y``. dt is honoured: dt = 0 is the identity, but for operators that predict the state itself
+  (``residual=False``, ``Poseidon``). The same call trains and is driven by ``solve``;
 - every entry of the ``state_dict`` is a real tensor that safetensors can store, and every parameter is used.
 
 ``sciml.operators.physical`` holds what they share, for writing another.
@@ -18,6 +18,7 @@ Each obeys one interface:
 from .fno import FNO
 from .linear import LeastSquares, LinearDMD
 from .persistence import Persistence
+from .poseidon import Poseidon, ScOTConfig
 from .unet import UNet
 
-__all__ = ["FNO", "LeastSquares", "LinearDMD", "Persistence", "UNet"]
+__all__ = ["FNO", "LeastSquares", "LinearDMD", "Persistence", "Poseidon", "ScOTConfig", "UNet"]

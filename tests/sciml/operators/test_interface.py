@@ -14,6 +14,7 @@ from sciml.operators.fno import FNO
 from sciml.operators.linear import LinearDMD
 from sciml.operators.persistence import Persistence
 from sciml.operators.physical import parse_channels
+from sciml.operators.poseidon.operator import Poseidon
 from sciml.operators.unet import UNet
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.pid import PIDController
@@ -22,6 +23,17 @@ from sciml.solvers.step_doubling import StepDoubling
 
 CHANNELS = (Channel("density", "kg/m3"), Channel("mask", static=True), Channel("velocity_x", "m/s", field="velocity"))
 SPACE = {1: (16,), 2: (12, 16), 3: (8, 8, 10)}
+SCOT = {
+    "patch_size": 2,
+    "embed_dim": 8,
+    "depths": (2, 1),
+    "num_heads": (2, 2),
+    "skip_connections": (1, 0),
+    "window_size": 3,
+    "drop_path_rate": 0.0,
+    "use_conditioning": True,
+    "initializer_range": 0.3,
+}
 Make = Callable[[int], nn.Module]
 
 
@@ -39,10 +51,16 @@ LEARNED: dict[str, Make] = {
     "fno": lambda dim: FNO(CHANNELS, dim=dim, modes=3, width=8, layers=2),
     "fno walls": lambda dim: FNO(CHANNELS, dim=dim, modes=2, width=6, layers=2, periodic=False),
 }
-ALL: dict[str, Make] = {**LEARNED, "persistence": lambda dim: Persistence(CHANNELS), "dmd": dmd}
+FLOWS: dict[str, Make] = {**LEARNED, "persistence": lambda dim: Persistence(CHANNELS), "dmd": dmd}
+# Operators that predict the state itself: a step of zero is what they learned it to be.
+DIRECT: dict[str, Make] = {"poseidon": lambda dim: Poseidon(CHANNELS, architecture=SCOT | {"dim": dim, "image_size": SPACE[dim]})}
+ALL: dict[str, Make] = {**FLOWS, **DIRECT}
+NETWORKS: dict[str, Make] = {**LEARNED, **DIRECT}
 
 every_operator = pytest.mark.parametrize("make", ALL.values(), ids=ALL.keys())
-every_network = pytest.mark.parametrize("make", LEARNED.values(), ids=LEARNED.keys())
+every_network = pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS.keys())
+every_flow = pytest.mark.parametrize("make", FLOWS.values(), ids=FLOWS.keys())
+every_residual_network = pytest.mark.parametrize("make", LEARNED.values(), ids=LEARNED.keys())
 every_dim = pytest.mark.parametrize("dim", [1, 2, 3])
 
 
@@ -70,7 +88,7 @@ def test_a_step_keeps_shape_dtype_and_static_channels(make: Make, dim: int) -> N
     assert torch.equal(y[:, 1], u[:, 1])
 
 
-@every_operator
+@every_flow
 @every_dim
 def test_a_step_of_zero_is_the_identity(make: Make, dim: int) -> None:
     t, dt, u = batch(dim)
@@ -182,7 +200,7 @@ def test_units_do_not_matter(make: Make) -> None:
     torch.testing.assert_close(other(t, clock * dt, units * u).y / units, operator(t, dt, u).y, rtol=1e-4, atol=1e-4)
 
 
-@every_network
+@every_residual_network
 def test_a_small_batch_can_be_learned(make: Make) -> None:
     """Advection of one wave a sample: 40 steps of Adam leave a tenth of the loss."""
     x = torch.linspace(0, 2 * torch.pi, 17)[:-1].expand(12, 16)
@@ -201,7 +219,7 @@ def test_a_small_batch_can_be_learned(make: Make) -> None:
     assert losses[-1] < 0.1 * losses[0]
 
 
-@every_network
+@every_residual_network
 def test_direct_prediction_does_not_add_to_the_state(make: Make) -> None:
     """A network of zero output predicts the mean, whatever the state."""
     operator = type(made(make))(**{**made(make).config, "residual": False})

@@ -1,0 +1,196 @@
+"""Attention within windows that shift from block to block: scaled cosines with a continuous position bias.
+
+Z. Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", CVPR 2022, sections 3.2 and 3.3, on grids of
+any dimension and any number of points.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .architecture import ScOTConfig
+
+_LARGEST_SCALE = math.log(100.0)
+# What tokens of different sides of a boundary get: -100, added twice in Swin V2 as published, and in its checkpoints.
+_APART = -200.0
+
+
+class WindowAttention(nn.Module):
+    """Self-attention within windows, and the projection of its result.
+
+    Tokens that pad the grid to whole windows attend and are attended to, as in the reference. With ``periodic`` windows
+    shift around the domain's ends without a mask.
+    """
+
+    def __init__(self, config: ScOTConfig, level: int) -> None:
+        super().__init__()
+        features = config.width(level)
+        self.periodic = config.periodic
+        # The names of these modules are those of the published weights.
+        self.self = _Projections(features, config.num_heads[level], config)
+        self.output = nn.ModuleDict({"dense": nn.Linear(features, features)})
+        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
+
+    def forward(
+        self, x: Float[Tensor, "batch *grid feature"], window: tuple[int, ...], shift: tuple[int, ...]
+    ) -> Float[Tensor, "batch *grid feature"]:
+        """
+        Args:
+            x: tokens.
+            window: tokens of a window along each axis.
+            shift: by how many tokens the windows are shifted along each axis.
+        """
+        grid, axes = x.shape[1:-1], tuple(range(1, x.dim() - 1))
+        whole = tuple(-(-n // w) * w for n, w in zip(grid, window))
+        if whole != grid:
+            if self.periodic:
+                raise ValueError(f"Expected a periodic grid of whole windows {window}, got {tuple(grid)} tokens.")
+            padding = [amount for n, m in reversed(list(zip(grid, whole))) for amount in (0, m - n)]
+            x = F.pad(x, [0, 0, *padding])
+        if any(shift):
+            x = torch.roll(x, [-s for s in shift], axes)
+        masked = any(shift) and not self.periodic
+        y = merge_windows(self.self(split_windows(x, window), window, whole if masked else None, shift), whole, window)
+        if any(shift):
+            y = torch.roll(y, shift, axes)
+        for axis, n in zip(axes, grid):
+            y = y.narrow(axis, 0, n)
+        return self.dropout(self.output["dense"](y))
+
+
+class _Projections(nn.Module):
+    """Queries, keys and values, and what is added to their products."""
+
+    def __init__(self, features: int, heads: int, config: ScOTConfig) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, config.attention_probs_dropout_prob
+        self.logit_scale = nn.Parameter(torch.full((heads, 1, 1), math.log(10.0)))
+        self.continuous_position_bias_mlp = nn.Sequential(
+            nn.Linear(config.dim, 512), nn.ReLU(), nn.Linear(512, heads, bias=False)
+        )
+        self.query = nn.Linear(features, features, bias=config.qkv_bias)
+        self.key = nn.Linear(features, features, bias=False)
+        self.value = nn.Linear(features, features, bias=config.qkv_bias)
+        self._kept: tuple[Any, Tensor] | None = None
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch windows token feature"],
+        window: tuple[int, ...],
+        grid: tuple[int, ...] | None,
+        shift: tuple[int, ...],
+    ) -> Float[Tensor, "batch windows token feature"]:
+        """Attention within each window; ``grid`` is given where shifted windows have to be masked."""
+        batch, windows, tokens, features = x.shape
+        query, key, value = self._heads(x)
+        bias = self._bias(window, grid, shift, query.dtype)
+        if grid is None:  # windows join the batch, of whose samples all have one bias
+            groups = (batch * windows, self.heads)
+        else:  # windows join the heads, of which each has a bias of its own
+            groups = (batch, windows * self.heads)
+        dropout = self.dropout if self.training else 0.0
+        parts = (part.reshape(*groups, tokens, -1) for part in (query, key, value))
+        y = F.scaled_dot_product_attention(*parts, attn_mask=bias, dropout_p=dropout, scale=1.0)
+        return y.reshape(batch, windows, self.heads, tokens, -1).transpose(2, 3).reshape(x.shape)
+
+    def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of length exp(logit scale), keys of length 1, and values: (batch, windows, heads, tokens, width)."""
+        weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
+        bias = None
+        if self.query.bias is not None:
+            bias = torch.cat([self.query.bias, torch.zeros_like(self.query.bias), self.value.bias])
+        projected = F.linear(x, weight, bias).unflatten(-1, (3, self.heads, -1))
+        query, key, value = projected.permute(3, 0, 1, 4, 2, 5).unbind(0)
+        scale = self.logit_scale.clamp(max=_LARGEST_SCALE).exp()
+        # In half precision the least norm would be zero, and padding, whose keys are zero, NaN.
+        exact = query.dtype if query.element_size() >= 4 else torch.float32
+        query = F.normalize(query.to(exact), dim=-1) * scale
+        return query.to(value.dtype), F.normalize(key.to(exact), dim=-1).to(value.dtype), value
+
+    def _bias(
+        self, window: tuple[int, ...], grid: tuple[int, ...] | None, shift: tuple[int, ...], dtype: torch.dtype
+    ) -> Tensor:
+        """What is added to the logits, (1, heads or windows * heads, tokens, tokens); kept while nothing changes."""
+        weights = list(self.continuous_position_bias_mlp.parameters())
+        first = weights[0]
+        reusable = not (torch.is_grad_enabled() or self.training or torch.compiler.is_compiling() or first.is_inference())
+        key = (window, grid, shift, dtype, *((w.data_ptr(), w._version, w.device, w.dtype) for w in weights)) if reusable else None
+        if key is not None and self._kept is not None and self._kept[0] == key:
+            return self._kept[1]
+        bias = self.position_bias(window)
+        if grid is not None:
+            apart = regions_apart(grid, window, shift, first.device) * _APART
+            bias = (bias + apart.to(bias.dtype)[:, None]).flatten(0, 1)
+        bias = bias[None].to(dtype)
+        if key is not None:
+            self._kept = key, bias
+        return bias
+
+    def position_bias(self, window: tuple[int, ...]) -> Float[Tensor, "heads token token"]:
+        """16 sigmoid(MLP(distance)) for each pair of tokens of a window."""
+        first: Tensor = self.continuous_position_bias_mlp[0].weight  # type: ignore[assignment]
+        with torch.autocast(first.device.type, enabled=False):
+            offsets = log_offsets(window, first.device).to(first.dtype)
+            table = 16 * torch.sigmoid(self.continuous_position_bias_mlp(offsets))
+        return toeplitz(table.movedim(-1, 0), window)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
+
+
+def log_offsets(window: tuple[int, ...], device: torch.device) -> Float[Tensor, "*offsets dim"]:
+    """Log-spaced distances of the tokens of a window, -(w - 1) ... w - 1 along each axis, about -1 to 1; float32."""
+    axes = []
+    for w in window:
+        u = torch.arange(-(w - 1), w, dtype=torch.float32, device=device) / max(w - 1, 1) * 8
+        axes.append(u.sign() * torch.log2(u.abs() + 1) / math.log2(8))
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+
+
+def toeplitz(table: Float[Tensor, "heads *offsets"], window: tuple[int, ...]) -> Float[Tensor, "heads token token"]:
+    """The entry of each pair of tokens: of query p and key q that of the offset p - q along each axis."""
+    dim, tokens = len(window), math.prod(window)
+    for axis, w in enumerate(window, start=1):
+        table = table.unfold(axis, w, 1)  # (..., start, ..., step): entry start + step
+    # start + step = p - q + w - 1 with p = start and q = w - 1 - step.
+    return table.flip(list(range(dim + 1, 2 * dim + 1))).reshape(len(table), tokens, tokens)
+
+
+def regions_apart(
+    grid: tuple[int, ...], window: tuple[int, ...], shift: tuple[int, ...], device: torch.device
+) -> Tensor:
+    """Which tokens of a shifted window lie on different sides of the domain's end: (windows, tokens, tokens), bool."""
+    region = torch.zeros(grid, dtype=torch.int64, device=device)
+    for axis, (n, w, s) in enumerate(zip(grid, window, shift)):
+        place = torch.arange(n, device=device)
+        label = (place >= n - w).to(torch.int64) + (place >= n - s).to(torch.int64) if s else torch.zeros_like(place)
+        region = 3 * region + label.reshape([-1 if k == axis else 1 for k in range(len(grid))])
+    labels = split_windows(region[None, ..., None], window)[0, ..., 0]
+    return labels[:, :, None] != labels[:, None, :]
+
+
+def split_windows(
+    x: Float[Tensor, "batch *grid feature"] | Tensor, window: tuple[int, ...]
+) -> Float[Tensor, "batch windows token feature"] | Tensor:
+    """The tokens of each window; windows and their tokens in row-major order."""
+    dim = len(window)
+    shape = [length for n, w in zip(x.shape[1:-1], window) for length in (n // w, w)]
+    x = x.reshape(len(x), *shape, x.shape[-1])
+    outer, inner = range(1, 2 * dim, 2), range(2, 2 * dim + 1, 2)
+    return x.permute(0, *outer, *inner, 2 * dim + 1).reshape(len(x), -1, math.prod(window), x.shape[-1])
+
+
+def merge_windows(
+    x: Float[Tensor, "batch windows token feature"], grid: tuple[int, ...], window: tuple[int, ...]
+) -> Float[Tensor, "batch *grid feature"]:
+    """The grid that was split."""
+    dim = len(window)
+    x = x.reshape(len(x), *(n // w for n, w in zip(grid, window)), *window, x.shape[-1])
+    order = [axis for pair in zip(range(1, dim + 1), range(dim + 1, 2 * dim + 1)) for axis in pair]
+    return x.permute(0, *order, 2 * dim + 1).reshape(len(x), *grid, x.shape[-1])
