@@ -1,4 +1,4 @@
-"""``from_pretrained``, ``save_pretrained`` and ``push_to_hub`` of huggingface_hub; local folders do without the package."""
+"""``from_pretrained`` and ``push_to_hub`` of huggingface_hub; local folders do without that package."""
 
 from __future__ import annotations
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sciml.operators.poseidon.architecture import ScOTConfig
+
 _EMPTY = 1e-10  # beside sum |target|^p, as published
-
-
-class _Architecture(Protocol):
-    @property
-    def p(self) -> int: ...
-
-    @property
-    def channel_slice_list_normalized_loss(self) -> tuple[int, ...] | None: ...
 
 
 @dataclass(frozen=True)
@@ -43,10 +37,10 @@ class GroupedRelativeLoss:
     mask: Bool[Tensor, "..."] | None = None
 
     @classmethod
-    def of(cls, architecture: _Architecture, *, reference: bool = False) -> GroupedRelativeLoss:
+    def of(cls, architecture: ScOTConfig, *, reference: bool = False) -> GroupedRelativeLoss:
         """The loss that an architecture's configuration asks for."""
         bounds: Sequence[int] | None = architecture.channel_slice_list_normalized_loss
-        groups = None if bounds is None else tuple(b - a for a, b in zip(bounds[:-1], bounds[1:]))
+        groups = None if bounds is None else tuple(b - a for a, b in itertools.pairwise(bounds))
         return cls(groups, architecture.p, reference)
 
     def masked(self, mask: Bool[Tensor, "..."]) -> GroupedRelativeLoss:

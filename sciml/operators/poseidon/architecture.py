@@ -73,7 +73,9 @@ class ScOTConfig:
             raise ValueError(f"Expected a number of heads for each depth, got {self.depths} and {self.num_heads}.")
         for level, heads in enumerate(self.num_heads):
             if heads < 1 or self.width(level) % heads:
-                raise ValueError(f"Expected heads that divide the {self.width(level)} features of level {level}, got {heads}.")
+                raise ValueError(
+                    f"Expected heads that divide the {self.width(level)} features of level {level}, got {heads}."
+                )
         for name in ("patch_size", "num_channels", "num_out_channels", "window_size", "embed_dim"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Expected {name} >= 1, got {getattr(self, name)}.")
@@ -87,7 +89,8 @@ class ScOTConfig:
             raise ValueError(f"Expected hidden_act of {', '.join(ACTIVATIONS)}, got {self.hidden_act!r}.")
         if self.adds_input and self.num_out_channels > self.num_channels:
             raise ValueError(
-                f"Expected at most num_channels={self.num_channels} outputs with learn_residual, got {self.num_out_channels}."
+                f"Expected at most num_channels={self.num_channels} outputs with learn_residual, "
+                f"got {self.num_out_channels}."
             )
 
     @classmethod

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sciml.kernels.cosine_attention import cosine_attention
+
 from .architecture import ScOTConfig
 
 _LARGEST_SCALE = math.log(100.0)
@@ -87,31 +89,21 @@ class _Projections(nn.Module):
         shift: tuple[int, ...],
     ) -> Float[Tensor, "batch windows token feature"]:
         """Attention within each window; ``grid`` is given where shifted windows have to be masked."""
-        batch, windows, tokens, features = x.shape
-        query, key, value = self._heads(x)
-        bias = self._bias(window, grid, shift, query.dtype)
-        if grid is None:  # windows join the batch, of whose samples all have one bias
-            groups = (batch * windows, self.heads)
-        else:  # windows join the heads, of which each has a bias of its own
-            groups = (batch, windows * self.heads)
+        batch, windows, tokens, _ = x.shape
+        # Where all windows have one bias they join the batch; where each has its own, the heads.
+        groups = (batch * windows, self.heads) if grid is None else (batch, windows * self.heads)
         dropout = self.dropout if self.training else 0.0
-        parts = (part.reshape(*groups, tokens, -1) for part in (query, key, value))
-        y = F.scaled_dot_product_attention(*parts, attn_mask=bias, dropout_p=dropout, scale=1.0)
+        query, key, value = (
+            self._heads(layer(x)).reshape(*groups, tokens, -1) for layer in (self.query, self.key, self.value)
+        )
+        scale = self.logit_scale.clamp(max=_LARGEST_SCALE).exp()
+        if grid is not None:
+            scale = scale.repeat(windows, 1, 1)
+        y = cosine_attention(query, key, value, scale, self._bias(window, grid, shift, query.dtype), dropout)
         return y.reshape(batch, windows, self.heads, tokens, -1).transpose(2, 3).reshape(x.shape)
 
-    def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of length exp(logit scale), keys of length 1, and values: (batch, windows, heads, tokens, width)."""
-        weight = torch.cat([self.query.weight, self.key.weight, self.value.weight])
-        bias = None
-        if self.query.bias is not None:
-            bias = torch.cat([self.query.bias, torch.zeros_like(self.query.bias), self.value.bias])
-        projected = F.linear(x, weight, bias).unflatten(-1, (3, self.heads, -1))
-        query, key, value = projected.permute(3, 0, 1, 4, 2, 5).unbind(0)
-        scale = self.logit_scale.clamp(max=_LARGEST_SCALE).exp()
-        # In half precision the least norm would be zero, and padding, whose keys are zero, NaN.
-        exact = query.dtype if query.element_size() >= 4 else torch.float32
-        query = F.normalize(query.to(exact), dim=-1) * scale
-        return query.to(value.dtype), F.normalize(key.to(exact), dim=-1).to(value.dtype), value
+    def _heads(self, x: Tensor) -> Float[Tensor, "batch windows heads token width"]:
+        return x.unflatten(-1, (self.heads, -1)).transpose(2, 3)
 
     def _bias(
         self, window: tuple[int, ...], grid: tuple[int, ...] | None, shift: tuple[int, ...], dtype: torch.dtype
@@ -119,8 +111,14 @@ class _Projections(nn.Module):
         """What is added to the logits, (1, heads or windows * heads, tokens, tokens); kept while nothing changes."""
         weights = list(self.continuous_position_bias_mlp.parameters())
         first = weights[0]
-        reusable = not (torch.is_grad_enabled() or self.training or torch.compiler.is_compiling() or first.is_inference())
-        key = (window, grid, shift, dtype, *((w.data_ptr(), w._version, w.device, w.dtype) for w in weights)) if reusable else None
+        reusable = not (
+            torch.is_grad_enabled() or self.training or torch.compiler.is_compiling() or first.is_inference()
+        )
+        key = (
+            (window, grid, shift, dtype, *((w.data_ptr(), w._version, w.device, w.dtype) for w in weights))
+            if reusable
+            else None
+        )
         if key is not None and self._kept is not None and self._kept[0] == key:
             return self._kept[1]
         bias = self.position_bias(window)
@@ -134,10 +132,11 @@ class _Projections(nn.Module):
 
     def position_bias(self, window: tuple[int, ...]) -> Float[Tensor, "heads token token"]:
         """16 sigmoid(MLP(distance)) for each pair of tokens of a window."""
-        first: Tensor = self.continuous_position_bias_mlp[0].weight  # type: ignore[assignment]
-        with torch.autocast(first.device.type, enabled=False):
-            offsets = log_offsets(window, first.device).to(first.dtype)
-            table = 16 * torch.sigmoid(self.continuous_position_bias_mlp(offsets))
+        weight: Tensor = self.continuous_position_bias_mlp[0].weight  # type: ignore[assignment]
+        with torch.autocast(weight.device.type, enabled=False):
+            offsets = log_offsets(window, weight.device).to(weight.dtype)
+            first, _, second = self.continuous_position_bias_mlp
+            table = 16 * torch.sigmoid(second(first(offsets).relu_()))
         return toeplitz(table.movedim(-1, 0), window)
 
     def __getstate__(self) -> dict[str, Any]:

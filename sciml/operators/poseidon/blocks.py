@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -86,9 +87,8 @@ class PatchEmbedding(nn.Module):
         tokens = self.norm(self.patch_embeddings["projection"](x).movedim(1, -1), time)
         if self.absolute:
             if tuple(tokens.shape[1:-1]) != self.grid:
-                raise ValueError(
-                    f"Expected {self.grid} tokens for the absolute position embeddings, got {tuple(tokens.shape[1:-1])}."
-                )
+                found = tuple(tokens.shape[1:-1])
+                raise ValueError(f"Expected {self.grid} tokens for the absolute position embeddings, got {found}.")
             tokens = tokens + self.position_embeddings.reshape(1, *self.grid, -1)
         return F.dropout(tokens, self.dropout, self.training)
 
@@ -193,5 +193,5 @@ def _norm(config: ScOTConfig, features: int) -> nn.Module:
     return layer_norm(features, conditional=config.use_conditioning, eps=config.layer_norm_eps)
 
 
-def _padding_mode(config: ScOTConfig) -> str:
+def _padding_mode(config: ScOTConfig) -> Literal["zeros", "circular"]:
     return "circular" if config.periodic else "zeros"

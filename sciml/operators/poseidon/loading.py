@@ -48,15 +48,27 @@ def read_pretrained(
     path = Path(name_or_path)
     if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(name_or_path).startswith((".", "~"))):
         raise CheckpointError(path, "no such folder.")
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise CheckpointError(path, "expected a config.json beside the weights, found none.")
+    if path.is_dir():
+        _check_config(path)
     wanted = {"channels": channels, "out_channels": out_channels, "image_size": image_size}
     try:
-        return HubMixin.from_pretrained.__func__(model_class, str(name_or_path), wanted=wanted, **hub)  # type: ignore[attr-defined, no-any-return]
+        return HubMixin.from_pretrained.__func__(model_class, str(name_or_path), wanted=wanted, **hub)  # type: ignore[attr-defined]
     except FileNotFoundError as error:
         raise CheckpointError(name_or_path, "not in the local cache, and the hub cannot be reached.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(path, f"its config.json is not JSON ({error}).") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise CheckpointError(name_or_path, f"its config.json is not a JSON object ({error}).") from error
+
+
+def _check_config(folder: Path) -> None:
+    """Refuse a folder whose configuration huggingface_hub would stumble over."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(folder, "expected a config.json beside the weights, found none.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(folder, f"its config.json is not JSON ({error}).") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(folder, f"expected a JSON object in config.json, found a {type(found).__name__}.")
 
 
 def build_pretrained(

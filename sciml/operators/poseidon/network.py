@@ -56,7 +56,7 @@ class ScOT(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch channel *space"],
-        time: Float[Tensor, " batch"] | Float[Tensor, "batch 1"] | Float[Tensor, ""] | Float[Tensor, " 1"] | None = None,
+        time: Float[Tensor, "*lead"] | None = None,
     ) -> Float[Tensor, "batch outputs *space"]:
         """
         Args:
@@ -103,8 +103,8 @@ class ScOT(nn.Module):
 
     def _run(self, block: nn.Module, *args: Any) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, *args, use_reentrant=False)  # type: ignore[no-any-return]
-        return block(*args)  # type: ignore[no-any-return]
+            return checkpoint(block, *args, use_reentrant=False)
+        return block(*args)
 
     def _check(self, x: Tensor, time: Tensor | None) -> None:
         config = self.config

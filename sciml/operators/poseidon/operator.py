@@ -24,8 +24,8 @@ from sciml.operators.physical import (
 from sciml.solvers.stepper import Step
 
 from .architecture import ScOTConfig
-from .network import ScOT
 from .loading import build_pretrained, read_pretrained
+from .network import ScOT
 from .pretrained import network_order, to_dict, write_folder
 from .spectral import check_periodic
 
@@ -119,7 +119,7 @@ class Poseidon(
         return dt / (_FRAMES * self.normalization.dt if self.time_scale is None else self.time_scale)
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path,
         *,
@@ -146,11 +146,16 @@ class Poseidon(
             ValueError: the channels do not fit each other.
         """
         return read_pretrained(
-            cls, pretrained_model_name_or_path, channels=channels, out_channels=out_channels, image_size=image_size, hub=hub
+            cls,
+            pretrained_model_name_or_path,
+            channels=channels,
+            out_channels=out_channels,
+            image_size=image_size,
+            hub=hub,
         )
 
     def save_pretrained(self, save_directory: str | Path, **hub: Any) -> Any:
-        """Write ``config.json`` and ``model.safetensors`` in the layout of the published models, which the reference reads.
+        """Write ``config.json`` and ``model.safetensors`` in the published layout, which the reference reads.
 
         Normalisation, channels and time scale stand in the configuration under "sciml".
 

@@ -157,7 +157,7 @@ def wanted_channels(
 
 
 def fill_of(pretrained: Pretrained, wanted: Sequence[Channel]) -> list[tuple[int, float]]:
-    """Positions and values of the inputs that ``wanted`` lacks and that have a value of their own; [] where others differ."""
+    """Positions and values of the inputs that ``wanted`` lacks, if they have values of their own; else nothing."""
     known, names = [channel.name for channel in pretrained.channels], [channel.name for channel in wanted]
     if not set(names) < set(known) or [name for name in known if name in names] != names:
         return []
@@ -261,4 +261,3 @@ def warn_replaced(path: str | Path, replaced: Sequence[str]) -> None:
     """Say what was drawn anew, if anything was."""
     if replaced:
         warnings.warn(f"{path}: {'; '.join(replaced)}. Finetune before use.", ReplacedWeights, stacklevel=3)
-

@@ -47,7 +47,9 @@ def check_periodic(u: Float[Tensor, "batch channel *space"], boundary: str | Non
     """
     way_out = "Give fields of the network's own size, Poseidon(..., native=True), or boundary='periodic' if it is."
     if boundary == "open":
-        raise ValueError(f"Expected a periodic field to resample, got boundary='open', shape {tuple(u.shape)}. {way_out}")
+        raise ValueError(
+            f"Expected a periodic field to resample, got boundary='open', shape {tuple(u.shape)}. {way_out}"
+        )
     if boundary == "periodic" or torch.compiler.is_compiling():
         return
     with torch.no_grad():

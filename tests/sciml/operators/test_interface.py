@@ -53,7 +53,9 @@ LEARNED: dict[str, Make] = {
 }
 FLOWS: dict[str, Make] = {**LEARNED, "persistence": lambda dim: Persistence(CHANNELS), "dmd": dmd}
 # Operators that predict the state itself: a step of zero is what they learned it to be.
-DIRECT: dict[str, Make] = {"poseidon": lambda dim: Poseidon(CHANNELS, architecture=SCOT | {"dim": dim, "image_size": SPACE[dim]})}
+DIRECT: dict[str, Make] = {
+    "poseidon": lambda dim: Poseidon(CHANNELS, architecture=SCOT | {"dim": dim, "image_size": SPACE[dim]})
+}
 ALL: dict[str, Make] = {**FLOWS, **DIRECT}
 NETWORKS: dict[str, Make] = {**LEARNED, **DIRECT}
 

@@ -51,7 +51,9 @@ def test_channels_that_change_come_first_in_the_network_and_stay_in_place_outsid
     y = operator(0 * ones, ones, u).y
     assert torch.equal(y[:, [0, 2]], u[:, [0, 2]])
     raw = operator.network(operator.normalization.encode(u)[:, [1, 3, 0, 2]], ones)
-    torch.testing.assert_close(y[:, [1, 3]], raw * torch.tensor([2.0, 4.0])[:, None, None] + torch.tensor([2.0, 4.0])[:, None, None])
+    torch.testing.assert_close(
+        y[:, [1, 3]], raw * torch.tensor([2.0, 4.0])[:, None, None] + torch.tensor([2.0, 4.0])[:, None, None]
+    )
 
 
 @pytest.mark.parametrize("size", [(32, 32), (8, 8), (24, 40), (17, 16), (15, 21)])
@@ -63,7 +65,9 @@ def test_fields_of_another_size_go_through_the_networks_own(size: tuple[int, ...
     torch.testing.assert_close(y, resample(operator.network(waves((16, 16)), ones), size), rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize(("size", "new"), [((8,), (13,)), ((9, 16), (16, 9)), ((6, 7, 8), (9, 7, 5)), ((32, 32), (16, 16))])
+@pytest.mark.parametrize(
+    ("size", "new"), [((8,), (13,)), ((9, 16), (16, 9)), ((6, 7, 8), (9, 7, 5)), ((32, 32), (16, 16))]
+)
 def test_resampling_is_exact_where_the_finer_grid_has_nothing_more(size: tuple[int, ...], new: tuple[int, ...]) -> None:
     torch.testing.assert_close(resample(waves(size), new), waves(new), rtol=1e-12, atol=1e-12)
 
@@ -72,7 +76,9 @@ def test_resampling_of_even_grids_is_that_of_the_reference() -> None:
     """Truncation to -S/2 ... S/2 - 1, or zeros around the shifted spectrum; the real part."""
     x = torch.randn(1, 1, 12, 12, dtype=F64)
     shifted = torch.fft.fftshift(torch.fft.fft2(x, norm="forward"), dim=(-2, -1))
-    fine = torch.fft.ifft2(torch.fft.ifftshift(torch.nn.functional.pad(shifted, [2, 2, 2, 2]), dim=(-2, -1)), norm="forward")
+    fine = torch.fft.ifft2(
+        torch.fft.ifftshift(torch.nn.functional.pad(shifted, [2, 2, 2, 2]), dim=(-2, -1)), norm="forward"
+    )
     torch.testing.assert_close(resample(x, (16, 16)), fine.real)
     coarse = torch.fft.ifft2(torch.fft.ifftshift(shifted[..., 2:10, 2:10], dim=(-2, -1)), norm="forward")
     torch.testing.assert_close(resample(x, (8, 8)), coarse.real)

@@ -16,7 +16,7 @@ from sciml.operators.poseidon.operator import Poseidon
 from sciml.operators.poseidon.pretrained import PUBLIC_CHANNELS, ReplacedWeights
 from sciml.tensor_file import CheckpointError
 
-from .reference import network, reference, redrawn, tiny
+from .reference import network, redrawn, reference, tiny
 
 VELOCITY = ["velocity_x", "velocity_y"]
 
@@ -65,7 +65,9 @@ def test_weights_as_pickled_tensors_are_read_too(published: Path, derived: bool)
     tensors = load_file(published / "model.safetensors")
     if derived:
         tensors["encoder.layers.0.blocks.0.attention.self.relative_coords_table"] = torch.zeros(1, 7, 7, 2)
-        tensors["encoder.layers.0.blocks.0.attention.self.relative_position_index"] = torch.zeros(16, 16, dtype=torch.int64)
+        tensors["encoder.layers.0.blocks.0.attention.self.relative_position_index"] = torch.zeros(
+            16, 16, dtype=torch.int64
+        )
     expected, _ = quietly(published)
     (published / "model.safetensors").unlink()
     torch.save(tensors, published / "pytorch_model.bin")
@@ -119,7 +121,9 @@ def test_new_variables_get_new_ends_that_are_finite_and_said(published: Path) ->
     assert "concentration" in said and "patch_recovery.mixup.weight" in said
     assert [channel.static for channel in model.channels] == [False, False, True]
     state, old = model.network.state_dict(), load_file(published / "model.safetensors")
-    changed = {name for name, value in state.items() if value.shape != old[name].shape or not torch.equal(value, old[name])}
+    changed = {
+        name for name, value in state.items() if value.shape != old[name].shape or not torch.equal(value, old[name])
+    }
     ends = {"embeddings.patch_embeddings.projection.weight", "patch_recovery.mixup.weight"}
     assert changed == ends | {"patch_recovery.projection.weight", "patch_recovery.projection.bias"}
     assert all(1e-3 < float(state[name].std()) < 1 for name in changed)
@@ -274,8 +278,8 @@ def test_half_a_save_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError("No space left on device")
 
     monkeypatch.setattr("sciml.operators.poseidon.pretrained.save_file", cut_off)
+    redrawn(model.network)
     with pytest.raises(OSError, match="No space"):
-        redrawn(model.network)
         model.save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == before
     assert isinstance(quietly(tmp_path)[0].network, ScOT)
