@@ -65,6 +65,12 @@ def in_units(quantities: Sequence[Quantity], fields: Float[Tensor, "*batch chann
     return fields * std + (mean + shift)
 
 
+def normalised(quantities: Sequence[Quantity], fields: Float[Tensor, "*batch channel x y"]) -> Tensor:
+    """Channels in the units of the file, normalised."""
+    shift, mean, std = (torch.from_numpy(column).to(fields) for column in _columns(quantities))
+    return (fields - shift - mean) / std
+
+
 def truncated(field: Float[Tensor, "channel x y"], size: int | None) -> Float[Tensor, "channel newx newy"]:
     """The field on ``size`` points along each axis: its Fourier series up to size/2, of which -size/2 is kept."""
     if size is None:

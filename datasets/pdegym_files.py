@@ -15,11 +15,11 @@ def natural_key(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def found_files(entry: PDEGymSet, folder: str | Path) -> tuple[Path, ...]:
+def found_files(entry: PDEGymSet, folder: str | Path, *, loose: bool = True) -> tuple[Path, ...]:
     """The set's one file, or else its shards in order, or nothing.
 
     Looked for are, in this order: ``folder`` itself where it is a file, FOLDER/NAME.nc, FOLDER/NAME/NAME.nc, shards in
-    FOLDER/NAME, and shards in FOLDER.
+    FOLDER/NAME, and, if ``loose``, shards in FOLDER, whose names do not tell the set.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -27,7 +27,7 @@ def found_files(entry: PDEGymSet, folder: str | Path) -> tuple[Path, ...]:
     for place in (folder, folder / entry.repository):
         if (place / entry.file).is_file():
             return (place / entry.file,)
-    return shards(folder / entry.repository) or shards(folder)
+    return shards(folder / entry.repository) or (shards(folder) if loose else ())
 
 
 def require_files(entry: PDEGymSet, folder: str | Path) -> tuple[Path, ...]:
