@@ -145,8 +145,8 @@ class PDEGymPairs(data.Dataset[PDEGymItem]):
             labels[np.broadcast_to(mask.numpy(), labels.shape)] = 1.0
         elif self.entry.masks:
             mask = self.channel_mask.clone()
-        fields = (truncated(torch.from_numpy(values), self._size) for values in (inputs, labels))
-        return PDEGymItem(*fields, self._lead(first, last), mask)
+        x, y = (truncated(torch.from_numpy(values), self._size) for values in (inputs, labels))
+        return PDEGymItem(x, y, self._lead(first, last), mask)
 
     def locate(self, index: int) -> tuple[int, int, int]:
         """An item's trajectory, counted over all files, and its two frames."""

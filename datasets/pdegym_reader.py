@@ -78,9 +78,8 @@ class PDEGymReader:
         array = self._array(path, where)
         if not row < len(array):
             raise DatasetError(path, f"has {len(array)} samples, expected more than {row}.", where=where)
-        if isinstance(array, np.ndarray):
-            return array[(row, *selection)]
-        return read(array, (row, *selection))
+        whole: tuple[Any, ...] = (row, *selection)
+        return array[whole] if isinstance(array, np.ndarray) else read(array, whole)
 
     def _place(self, name: str, sample: int) -> tuple[Path, int, str]:
         """The file, the row in it, and the name there."""

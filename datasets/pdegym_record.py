@@ -79,7 +79,7 @@ class PDEGymSet:
     steps: int = 7
     stride: int = 2
     long_steps: int | None = 10
-    time_constant: float | None = 20
+    time_constant: int | None = 20
     timed: bool = False
     inputs: tuple[Quantity, ...]
     outputs: tuple[Quantity, ...]

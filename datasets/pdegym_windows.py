@@ -51,7 +51,8 @@ class PDEGymWindows(data.Dataset[Window]):
         item = self.pairs[index]
         first = self.state(item.inputs[None])[0]
         last = torch.cat([self.pairs.physical(item.labels), first[len(item.labels) :]])
-        return Window(torch.tensor([0.0, 1.0 if item.time is None else item.time]).double(), torch.stack([first, last]))
+        lead = 1.0 if item.time is None else item.time
+        return Window(torch.tensor([0.0, lead], dtype=torch.float64), torch.stack([first, last]))
 
     @property
     def statistics(self) -> Statistics:

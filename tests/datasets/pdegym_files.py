@@ -51,9 +51,7 @@ def write_set(
     return path
 
 
-def _fill(
-    entry: PDEGymSet, main: h5py.Dataset, others: dict[str, h5py.Dataset], n: int, t: int, first: int
-) -> None:
+def _fill(entry: PDEGymSet, main: h5py.Dataset, others: dict[str, h5py.Dataset], n: int, t: int, first: int) -> None:
     points, number = main.shape[-2:], n + first
     if entry.name == "SE-AF":
         main[n] = np.stack([airfoil(number, points), raw(number, 0, 1, points)])
