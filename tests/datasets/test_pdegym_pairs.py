@@ -222,8 +222,25 @@ def test_windows_give_an_operator_the_very_items(tmp_path):
     scale = windows.statistics
     mean, std = (torch.tensor(values).float()[:, None, None] for values in (scale.mean, scale.std))
     torch.testing.assert_close((u - mean) / std, torch.stack(pairs[1][:2]), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(u[0, 3], raw(0, 0, 3, POINTS), atol=1e-6)  # physical, as the file has it
+    np.testing.assert_allclose(u[0, 2], raw(0, 0, 2, POINTS), atol=1e-6)  # physical, as the file has it,
+    np.testing.assert_allclose(u[0, 3], raw(0, 0, 3, POINTS) - 1.0, atol=1e-6)  # pressure about the set's mean
     torch.testing.assert_close(windows.labels(u[1:])[0], pairs[1].labels, rtol=1e-5, atol=1e-5)
+
+
+def test_windows_of_several_sets_follow_one_another(tmp_path):
+    first, second = small(tmp_path, "CE-KH", trajectories=2), small(tmp_path, "NS-Sines", trajectories=3)
+    both = PDEGymWindows(first, second)
+    assert len(both) == 72 + 108
+    for index, alone in (
+        (71, PDEGymWindows(first)[71]),
+        (72, PDEGymWindows(second)[0]),
+        (-1, PDEGymWindows(second)[107]),
+    ):
+        assert torch.equal(both[index].u, alone.u) and torch.equal(both[index].t, alone.t)
+    with pytest.raises(IndexError):
+        both[180]
+    with pytest.raises(ValueError, match="same channels and constants"):
+        PDEGymWindows(first, small(tmp_path, "ACE"))
 
 
 def test_windows_of_steady_maps_have_static_inputs(tmp_path):
