@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from bisect import bisect_right
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ import h5py
 import numpy as np
 
 from .errors import DatasetError
-from .frame_reader import mapped
+from .frame_reader import LARGE_READ_BYTES, mapped
 from .handles import h5_file
-from .hdf5 import dataset, read, resolve
+from .hdf5 import dataset, read, resolve, selected_shape
 from .pdegym_record import PDEGymSet, Quantity
+from .variable import Selection
 
 
 class PDEGymReader:
@@ -50,18 +53,16 @@ class PDEGymReader:
         self._arrays: dict[tuple[int, str], np.ndarray | h5py.Dataset] = {}
         self._owner = os.getpid()
 
-    def variable(self, sample: int, frames: slice) -> np.ndarray:
-        """Frames of a sample: (time, channel, x, y), with as many channels as items are made of.
+    def variable(self, sample: int, frame: int) -> np.ndarray:
+        """A frame of a sample: (channel, x, y), with as many channels as items are made of.
 
         Raises:
             DatasetError: the file is damaged there.
         """
         axes, name = self.entry.axes[1:], self.entry.variable
-        entries = {"time": frames, "channel": slice(0, channels_needed(self.entry))}
+        entries: dict[str, int | slice] = {"time": frame, "channel": slice(0, channels_needed(self.entry))}
         values = self._read(name, sample, tuple(entries.get(axis, slice(None)) for axis in axes))
-        for place, axis in enumerate(("time", "channel")):
-            values = values if axis in axes else np.expand_dims(values, place)
-        return values
+        return values if "channel" in axes else values[None]
 
     def named(self, name: str, sample: int) -> np.ndarray:
         """Another variable of a sample, without time: (x, y), or () for a number."""
@@ -71,7 +72,7 @@ class PDEGymReader:
             raise DatasetError(path, f"has shape {values.shape}, expected {self.points} or ().", where=where)
         return values if values.shape == self.points else values.reshape(())
 
-    def _read(self, name: str, sample: int, selection: tuple[slice, ...]) -> np.ndarray:
+    def _read(self, name: str, sample: int, selection: Selection) -> np.ndarray:
         path, row, where = self._place(name, sample)
         if self.entry.grouped:
             return read(dataset(h5_file(path), where), selection)
@@ -79,7 +80,12 @@ class PDEGymReader:
         if not row < len(array):
             raise DatasetError(path, f"has {len(array)} samples, expected more than {row}.", where=where)
         whole: tuple[Any, ...] = (row, *selection)
-        return array[whole] if isinstance(array, np.ndarray) else read(array, whole)
+        if isinstance(array, np.ndarray):
+            return array[whole]
+        if 8 * math.prod(selected_shape(array.shape, whole)) < LARGE_READ_BYTES:
+            with suppress(OSError, RuntimeError, ValueError):  # read says what is wrong
+                return np.asarray(array[whole])
+        return read(array, whole)
 
     def _place(self, name: str, sample: int) -> tuple[Path, int, str]:
         """The file, the row in it, and the name there."""

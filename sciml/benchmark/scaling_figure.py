@@ -36,20 +36,25 @@ def scaling_figure(
     axes.set(xscale="log", yscale="log")
     axes.axhline(level, color=style.INK, linestyle=":", linewidth=1.2, label=f"{baseline} with {upto:g}")
     for k, curve in enumerate([base, *(curve for curve in curves if curve is not base)]):
-        _draw(axes, curve, base, upto, level, k)
+        _draw(axes, curve, base, upto, k)
+    bottom = axes.get_ylim()[0]
+    for k, curve in enumerate(curve for curve in curves if curve is not base):
+        reached = curve.reaches(level)
+        if math.isfinite(reached.samples):
+            height = curve.errors[0] if reached.bound else level
+            colour = style.COLOURS[(k + 1) % len(style.COLOURS)]
+            axes.plot(reached.samples, height, "o", markersize=11, markerfacecolor="none", color=colour)
+            axes.vlines(reached.samples, bottom, height, color=colour, linestyle=":", linewidth=1.0)
+    axes.set_ylim(bottom=bottom)
     figure.suptitle(base.task, fontsize=11, x=0.02, ha="left", color=style.INK)
     style.label_above(axes, 2)
     return figure
 
 
-def _draw(axes: Axes, curve: ScalingCurve, base: ScalingCurve, upto: int, level: float, k: int) -> None:
+def _draw(axes: Axes, curve: ScalingCurve, base: ScalingCurve, upto: int, k: int) -> None:
     colour, marker = style.COLOURS[k % len(style.COLOURS)], style.MARKERS[k % len(style.MARKERS)]
-    label, reached = curve.model, curve.reaches(level)
+    label = curve.model
     if curve is not base:
         gain = efficiency_gain(curve, base, samples=upto)
         label += f" (EG {'≥ ' if gain.bound else ''}{gain.value:.1f})"
     axes.plot(curve.samples, curve.errors, marker=marker, markersize=5, color=colour, linewidth=1.8, label=label)
-    if curve is not base and math.isfinite(reached.samples):
-        height = curve.errors[0] if reached.bound else level
-        axes.plot(reached.samples, height, "o", markersize=11, markerfacecolor="none", color=colour)
-        axes.plot([reached.samples] * 2, [height, axes.get_ylim()[0]], color=colour, linestyle=":", linewidth=1.0)
