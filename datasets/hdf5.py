@@ -61,7 +61,7 @@ def dataset(file: h5py.File, name: str, *, sparse: bool = False) -> h5py.Dataset
 
     Args:
         file, name: where it is.
-        sparse: whether most chunks may be missing, for readers that never read it whole.
+        sparse: whether most chunks may be missing, for readers of one entry of the first axis at a time.
 
     Raises:
         DatasetError: missing, a group, linked from or stored in another file, not numbers, or absurdly large.
@@ -145,8 +145,11 @@ def _check_size(file: h5py.File, array: h5py.Dataset, name: str, sparse: bool) -
         raise DatasetError(file.filename, "is an empty dataspace, expected an array.", where=name)
     declared, stored = math.prod(array.shape) * array.dtype.itemsize, array.id.get_storage_size()
     whole = array.chunks is None and not array.is_virtual
-    unbelievable = declared > max(BELIEVABLE_BYTES, BELIEVABLE_RATIO * stored)
-    if (whole and declared > max(stored, 1 << 16)) or (unbelievable and not (sparse and stored)):
+    read_at_once = declared // max(1, array.shape[0]) if sparse and array.shape else declared
+    unbelievable = read_at_once > max(BELIEVABLE_BYTES, BELIEVABLE_RATIO * stored) or (
+        sparse and declared and not stored
+    )
+    if (whole and declared > max(stored, 1 << 16)) or unbelievable:
         problem = f"declares shape {array.shape} ({_size(declared)}) but {_size(stored)} are stored."
         raise DatasetError(file.filename, problem, where=name, remedy="The file is damaged or was never filled.")
     if whole and stored > os.path.getsize(file.filename):

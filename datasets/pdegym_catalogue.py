@@ -318,4 +318,5 @@ def _variant(entry: PDEGymSet, suffix: str, name: str) -> PDEGymSet:
     if entry.long_steps is None:
         having = ", ".join(other.name for other in PDEGYM if other.long_steps)
         raise ValueError(f"Expected .out after a set with a longer horizon, got {name!r}. Those are {having}.")
-    return replace(entry, id=f"{entry.id}.out", steps=entry.long_steps)
+    rollout = entry.long_steps if entry.rollout > 1 else 1
+    return replace(entry, id=f"{entry.id}.out", steps=entry.long_steps, rollout=rollout)

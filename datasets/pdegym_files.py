@@ -7,12 +7,13 @@ from pathlib import Path
 
 from .pdegym_record import PDEGymSet
 
+_MANY = 10_000  # shards: numbers above are a slip of somebody
 _SHARD = re.compile(r"(velocity|data|solution)_(\d+)\.nc")
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
     """A key by which names sort as people count: ``velocity_9`` before ``velocity_10``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def found_files(entry: PDEGymSet, folder: str | Path, *, loose: bool = True) -> tuple[Path, ...]:
@@ -61,4 +62,4 @@ def shard_number(path: Path) -> int:
 def missing_shards(files: tuple[Path, ...]) -> list[int]:
     """Numbers below the highest that no shard has. Whether more follow, their trajectories tell."""
     numbers = {shard_number(path) for path in files}
-    return [number for number in range(max(numbers, default=0)) if number not in numbers]
+    return [number for number in range(min(max(numbers, default=0), _MANY)) if number not in numbers]

@@ -218,8 +218,15 @@ class PDEGymPairs(data.Dataset[PDEGymItem]):
 
 
 def collate(items: Sequence[PDEGymItem]) -> PDEGymBatch:
-    """Items as a batch, for ``DataLoader(pairs, collate_fn=collate)``."""
+    """Items as a batch, for ``DataLoader(pairs, collate_fn=collate)``.
+
+    Raises:
+        ValueError: some have a lead time or a mask, others have not.
+    """
     inputs, labels, times, masks = zip(*items)
+    for name, values in (("lead time", times), ("mask", masks)):
+        if len({value is None for value in values}) > 1:
+            raise ValueError(f"Expected all items of a batch to have a {name}, or none, got both. Batch sets apart.")
     time = None if times[0] is None else torch.tensor(times, dtype=torch.float32)
     mask = None if masks[0] is None else torch.stack(masks)
     return PDEGymBatch(torch.stack(inputs), torch.stack(labels), time, mask)

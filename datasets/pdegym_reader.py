@@ -16,9 +16,11 @@ import numpy as np
 from .errors import DatasetError
 from .frame_reader import LARGE_READ_BYTES, mapped
 from .handles import h5_file
-from .hdf5 import dataset, read, resolve, selected_shape
+from .hdf5 import dataset, read, selected_shape
 from .pdegym_record import PDEGymSet, Quantity
 from .variable import Selection
+
+MAX_SAMPLES = 1 << 22  # a hundred times the largest set
 
 
 class PDEGymReader:
@@ -48,6 +50,8 @@ class PDEGymReader:
                 raise DatasetError(path, problem, where=entry.variable, remedy="Give shards of one set.")
         self._starts = tuple(accumulate((size[0] for size in sizes[:-1]), initial=0))
         self.count = sum(size[0] for size in sizes)
+        if self.count > MAX_SAMPLES:
+            raise DatasetError(paths[0], f"has {self.count} samples, expected {entry.count}.", remedy=_another(entry))
         shape = dict(zip(entry.axes, sizes[0]))
         self.frames, self.points = shape.get("time", 1), (shape["x"], shape["y"])
         self._arrays: dict[tuple[int, str], np.ndarray | h5py.Dataset] = {}
@@ -151,11 +155,10 @@ def _quantities(entry: PDEGymSet) -> tuple[Quantity, ...]:
 
 def _grouped_shape(entry: PDEGymSet, path: Path, file: h5py.File) -> tuple[int, ...]:
     """Samples are known by their numbers, as in the reference: there are as many as the highest says."""
-    numbers = [int(name[7:]) for name in file if name.startswith("Sample_") and name[7:].isdigit()]
+    numbers = [int(name[7:]) for name in file if name.startswith("Sample_") and name[7:].isdecimal()]
     if not numbers:
         raise DatasetError(path, "has no group Sample_0, Sample_1, ...", remedy=_another(entry))
     first = f"Sample_{min(numbers)}"
-    resolve(file, first)
     shape = dataset(file, f"{first}/{entry.variable}").shape
     if len(shape) != 2:
         raise DatasetError(path, f"has shape {shape}, expected (x, y).", where=f"{first}/{entry.variable}")

@@ -16,6 +16,8 @@ from sciml.datasets.pdegym_catalogue import PDEGYM
 
 ACCURACY_SAMPLES, EFFICIENCY_SAMPLES = 128, 1024
 STEADY_ACCURACY_SAMPLES, STEADY_EFFICIENCY_SAMPLES = 512, 4096
+STEADY = {entry.name for entry in PDEGYM if entry.steady}
+"""Tasks that are read at the larger numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,6 @@ def gains_table(found: Sequence[Gains]) -> str:
     rows.append(["median EG / mean AG", *(_middle(entries) for entries in of)])
     rows.append(["tasks with EG > 10 / AG > 2", *(_wins(entries) for entries in of)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
-
-
-STEADY = {entry.name for entry in PDEGYM if entry.steady}
 
 
 def _cell(entry: Gains | None) -> str:

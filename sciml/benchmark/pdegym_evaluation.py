@@ -155,7 +155,7 @@ def measure_scaling(
     train: Callable[[int], PairOperator],
     test: PDEGymPairs,
     *,
-    samples: Sequence[int] = tuple(2**k for k in range(11)),
+    samples: Sequence[int] | None = None,
     steps: int | None = None,
     reference: bool = False,
 ) -> ScalingCurve:
@@ -165,9 +165,11 @@ def measure_scaling(
         model: its name.
         train: from a number of trajectories (of a steady map: samples) to an operator on normalised pairs.
         test: as ``evaluate_pdegym`` takes.
-        samples: 1, 2, 4, ..., 1024 by default.
+        samples: 1, 2, 4, ..., 1024 by default, of a steady map 4, 8, 16, ..., 4096.
         steps, reference: as ``evaluate_pdegym`` takes.
     """
+    if samples is None:
+        samples = [2**k for k in (range(2, 13) if test.entry.steady else range(11))]
     scores = [(n, evaluate_pdegym(train(n), test, steps=steps, reference=reference).interest) for n in samples]
     return ScalingCurve.of(test.entry.name, model, scores)
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from sciml.datasets.errors import DatasetError
 from sciml.datasets.open import open_dataset
+from sciml.datasets.pdegym import family_of
 from sciml.datasets.pdegym_catalogue import PDEGYM, pdegym_set
 from sciml.datasets.pdegym_pairs import PDEGymPairs, collate, final_pairs
 from sciml.datasets.pdegym_windows import PDEGymWindows
@@ -285,6 +286,25 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
         PDEGymPairs("CE-RP", tmp_path / "NS-PwC.nc")
 
 
+def test_absurd_sizes_are_refused(tmp_path):
+    huge = {"samples": ((1 << 24, 20, 8, 8), (1, 1, 8, 8)), "points": ((4, 2, 1 << 20, 1 << 20), (1, 1, 8, 8))}
+    for name, (shape, chunks) in huge.items():
+        with h5py.File(tmp_path / f"{name}.nc", "w") as file:
+            file.create_dataset("solution", shape, "f4", chunks=chunks)[0, 0, :8, :8] = 1.0
+        with pytest.raises(DatasetError):
+            PDEGymPairs("ACE", tmp_path / f"{name}.nc")
+    with h5py.File(tmp_path / "empty.nc", "w") as file:
+        file.create_dataset("solution", (400, 20, 8, 8), "f4", chunks=(1, 1, 8, 8))
+    with pytest.raises(DatasetError, match="never filled"):
+        PDEGymPairs("ACE", tmp_path / "empty.nc")
+
+
+def test_batches_are_of_one_kind(tmp_path):
+    items = [small(tmp_path / name, name)[0] for name in ("Poisson-Gauss", "Poisson-Gauss.time")]
+    with pytest.raises(ValueError, match="lead time"):
+        collate(items)
+
+
 def test_links_into_other_files_are_not_followed(tmp_path):
     secret = write_set(tmp_path / "secret.nc", pdegym_set("ACE"), shape=(500, 20, *POINTS))
     with h5py.File(tmp_path / "ACE.nc", "w") as file:
@@ -299,6 +319,8 @@ def test_the_catalogue_adds_up(entry):
     assert set(entry.interest) <= {group.name for group in entry.groups}
     assert pdegym_set(entry.id) is entry and pdegym_set(entry.name) is entry
     assert pdegym_set(entry.file).repository == entry.repository
+    family = family_of(entry.name)
+    assert (family.valid, family.test, family.time_constant) == (entry.valid, entry.test, entry.time_constant)
     if not entry.grouped:  # the published sizes are those of the arrays
         others = len({q.source for q in entry.inputs if isinstance(q.source, str)})
         values = np.prod(entry.shape, dtype=float) + others * entry.count * 128**2
@@ -324,4 +346,5 @@ def test_names_that_are_not_there(name, says):
 
 def test_suffixes_in_any_order():
     assert pdegym_set("fluids.incompressible.PiecewiseConstants.out.tracer").name == "NS-Tracer-PwC"
-    assert pdegym_set("NS-PwC.tracer.out").steps == 10
+    assert pdegym_set("NS-PwC.tracer.out").steps == pdegym_set("NS-PwC.out").rollout == 10
+    assert pdegym_set("ACE.out").rollout == 1
