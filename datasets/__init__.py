@@ -6,12 +6,16 @@ from .dataset import Dataset
 from .errors import DatasetError
 from .header import Header, Trajectory
 from .open import open_dataset
+from .pdegym_catalogue import PDEGYM, pdegym_set
+from .pdegym_pairs import PDEGymItem, PDEGymPairs, final_pairs
+from .pdegym_windows import PDEGymWindows
 from .statistics import Statistics
 from .validate import Finding, Report, validate
 from .windows import Trajectories, Window
 from .writer import write_dataset
 
 __all__ = [
+    "PDEGYM",
     "Axis",
     "Channel",
     "Conversion",
@@ -19,13 +23,18 @@ __all__ = [
     "DatasetError",
     "Finding",
     "Header",
+    "PDEGymItem",
+    "PDEGymPairs",
+    "PDEGymWindows",
     "Report",
     "Statistics",
     "Trajectories",
     "Trajectory",
     "Window",
     "convert",
+    "final_pairs",
     "open_dataset",
+    "pdegym_set",
     "validate",
     "write_dataset",
 ]

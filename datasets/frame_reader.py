@@ -210,20 +210,20 @@ def _array(variable: Variable) -> np.ndarray | h5py.Dataset:
     if not isinstance(source, H5Array):
         raise ValueError(f"Expected an HDF5 or in-memory source, got {source}.")
     stored = checked(h5_file(source.path), source.name)
-    mapped = _mapped(stored)
-    return stored if mapped is None else mapped
+    whole = mapped(stored)
+    return stored if whole is None else whole
 
 
-def _mapped(stored: h5py.Dataset) -> np.ndarray | None:
+def mapped(stored: h5py.Dataset) -> np.ndarray | None:
     """The array as a read-only map of the file; None where it is not stored contiguously."""
     offset = stored.id.get_offset()
     if offset is None or stored.chunks is not None or not stored.size or stored.dtype.kind not in "fiu":
         return None
-    mapped = np.asarray(np.memmap(stored.file.filename, stored.dtype, "r", offset, stored.shape))
+    whole = np.asarray(np.memmap(stored.file.filename, stored.dtype, "r", offset, stored.shape))
     # Trust, but verify: both ends must be what HDF5 reads there.
     ends: tuple[Selection, ...] = ((0,) * stored.ndim, (-1,) * stored.ndim)
-    same = all(np.asarray(stored[end]).tobytes() == mapped[end].tobytes() for end in ends)
-    return mapped if same else None
+    same = all(np.asarray(stored[end]).tobytes() == whole[end].tobytes() for end in ends)
+    return whole if same else None
 
 
 def _is_open(array: np.ndarray | h5py.Dataset) -> bool:

@@ -56,8 +56,12 @@ class H5Array:
         return read(array, selection)
 
 
-def dataset(file: h5py.File, name: str) -> h5py.Dataset:
+def dataset(file: h5py.File, name: str, *, sparse: bool = False) -> h5py.Dataset:
     """The dataset ``name`` of ``file``, checked: it lies in this file, holds plain numbers and a believable size.
+
+    Args:
+        file, name: where it is.
+        sparse: whether most chunks may be missing, for readers of one entry of the first axis at a time.
 
     Raises:
         DatasetError: missing, a group, linked from or stored in another file, not numbers, or absurdly large.
@@ -67,7 +71,7 @@ def dataset(file: h5py.File, name: str) -> h5py.Dataset:
         raise DatasetError(file.filename, "is a group, expected a dataset.", where=name)
     _check_storage(file, found, name)
     _check_dtype(file, found, name)
-    _check_size(file, found, name)
+    _check_size(file, found, name, sparse)
     return found
 
 
@@ -136,12 +140,16 @@ def _check_dtype(file: h5py.File, array: h5py.Dataset, name: str) -> None:
         raise DatasetError(file.filename, problem, where=name, remedy="Store plain numbers, one dataset per field.")
 
 
-def _check_size(file: h5py.File, array: h5py.Dataset, name: str) -> None:
+def _check_size(file: h5py.File, array: h5py.Dataset, name: str, sparse: bool) -> None:
     if array.shape is None:
         raise DatasetError(file.filename, "is an empty dataspace, expected an array.", where=name)
     declared, stored = math.prod(array.shape) * array.dtype.itemsize, array.id.get_storage_size()
     whole = array.chunks is None and not array.is_virtual
-    if (whole and declared > max(stored, 1 << 16)) or declared > max(BELIEVABLE_BYTES, BELIEVABLE_RATIO * stored):
+    read_at_once = declared // max(1, array.shape[0]) if sparse and array.shape else declared
+    unbelievable = read_at_once > max(BELIEVABLE_BYTES, BELIEVABLE_RATIO * stored) or (
+        sparse and declared and not stored
+    )
+    if (whole and declared > max(stored, 1 << 16)) or unbelievable:
         problem = f"declares shape {array.shape} ({_size(declared)}) but {_size(stored)} are stored."
         raise DatasetError(file.filename, problem, where=name, remedy="The file is damaged or was never filled.")
     if whole and stored > os.path.getsize(file.filename):

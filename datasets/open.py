@@ -29,6 +29,7 @@ from .neuraloperator import is_xy, open_neuraloperator, open_xy
 from .pdebench import is_pdebench, open_pdebench
 from .pdebench_grouped import is_grouped, is_ns_incom, open_grouped, open_ns_incom
 from .pdegym import family_of, is_pdegym, open_pdegym
+from .pdegym_files import natural_key
 from .signature import require_hdf5, signature
 from .the_well import is_the_well, is_the_well_directory, open_the_well, open_the_well_directory
 
@@ -135,7 +136,8 @@ def _open_directory(path: Path, layout: str | None) -> Dataset:
     for recognises, open_it in DIRECTORY_LAYOUTS:
         if recognises(path):
             return open_it(path)
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
+    found = [file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")]
+    files = sorted(found, key=lambda file: natural_key(file.name))
     if not files:
         problem = f"has no data file ({', '.join(SUFFIXES)}), and is no LagrangeBench, GNS or Well directory."
         raise DatasetError(path, problem, remedy="Give the directory that holds the files, or a file.")

@@ -10,6 +10,7 @@ import typer
 from sciml.cli.bench import bench, report
 from sciml.cli.console import errors
 from sciml.cli.data import data
+from sciml.cli.gains import gains
 from sciml.cli.simulate import simulate
 from sciml.cli.train import train
 
@@ -30,6 +31,7 @@ app.command()(bench)
 app.command()(report)
 app.command()(train)
 app.command()(simulate)
+app.command()(gains)
 app.add_typer(data, name="data")
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sciml.cli.console import counting, errors, name_list, output
 from sciml.cli.describe import describe, description_table
+from sciml.cli.pdegym import pdegym
 from sciml.datasets.convert import convert as convert_dataset
 from sciml.datasets.open import open_dataset
 from sciml.datasets.validate import validate as validate_dataset
@@ -26,6 +27,7 @@ data = typer.Typer(
     help="Look into datasets, check, convert and make them. Reads PDEBench, The Well, PDEGym (Poseidon), "
     "LagrangeBench, GNS, neuraloperator and FNO files, and our own NetCDF-4 layout.",
 )
+data.command()(pdegym)
 File = Annotated[Path, typer.Argument(help="A file, or a directory that a layout treats as one dataset.")]
 
 
