@@ -10,7 +10,7 @@ from sciml.generation.families.euler_1d import EULER_1D_RIEMANN
 from sciml.generation.families.euler_2d import EULER_2D_KH, EULER_2D_RIEMANN, EULER_2D_SHEAR
 from sciml.generation.families.heat import HEAT_2D
 from sciml.generation.families.navier_stokes import KOLMOGOROV_2D, NAVIER_STOKES_2D
-from sciml.generation.families.reaction_diffusion import FITZHUGH_NAGUMO_2D, GRAY_SCOTT_2D
+from sciml.generation.families.reaction_diffusion import ALLEN_CAHN_2D, FITZHUGH_NAGUMO_2D, GRAY_SCOTT_2D
 from sciml.generation.families.wave import WAVE_2D
 from sciml.generation.family import Family
 
@@ -26,6 +26,7 @@ _ALL = (
     HEAT_2D,
     WAVE_2D,
     GRAY_SCOTT_2D,
+    ALLEN_CAHN_2D,
     FITZHUGH_NAGUMO_2D,
 )
 

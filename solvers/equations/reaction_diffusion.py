@@ -1,4 +1,4 @@
-"""Two species that react and diffuse, u_t = D laplace u + R(u), in one, two or three dimensions."""
+"""Species that react and diffuse, u_t = D laplace u + R(u), in one, two or three dimensions."""
 
 from __future__ import annotations
 
@@ -39,6 +39,26 @@ class GrayScott(nn.Module):
         return torch.cat([feed * (1 - u) - converted, converted - (feed + kill) * v], dim=1)
 
 
+class AllenCahn(nn.Module):
+    """The reaction rate (u - u^3) of one order parameter, that separates into the phases -1 and 1.
+
+    Source: S. M. Allen, J. W. Cahn, "A microscopic theory for antiphase boundary motion", Acta Metall. 27 (1979). With a
+    diffusivity D interfaces are sqrt(2 D / rate) wide. Calling it maps (batch, 1, *space) to its rate of change.
+
+    Args:
+        rate: a number or (batch,).
+    """
+
+    rate: Tensor
+
+    def __init__(self, rate: float | Tensor = 1.0) -> None:
+        super().__init__()
+        register(self, rate=rate)
+
+    def forward(self, y: Float[Tensor, "batch 1 *space"]) -> Float[Tensor, "batch 1 *space"]:
+        return _shaped(self.rate, y) * (y - y * y * y)
+
+
 class FitzHughNagumo(nn.Module):
     """The reaction (u - u^3 - threshold - v, u - v) of an excitable medium.
 
@@ -64,7 +84,8 @@ class ReactionDiffusion(nn.Module):
     """The semilinear equation on a periodic box, for ``ExponentialRungeKutta(ReactionDiffusion(...), ETDRK4)``.
 
     Args:
-        reaction: maps species (batch, channel, *space) to their rates: ``GrayScott``, ``FitzHughNagumo``, or a module.
+        reaction: maps species (batch, channel, *space) to their rates: ``GrayScott``, ``AllenCahn``, ``FitzHughNagumo``, or
+            a module.
         diffusivity: of the species, (channel,) or per sample (batch, channel).
         length: of the box, one for all axes or one for each.
         degree: of the reaction as a polynomial. All wave numbers that it would alias onto are left out, N / 4 and above

@@ -1,4 +1,4 @@
-"""Patterns of two species that react and diffuse: Gray-Scott and FitzHugh-Nagumo."""
+"""Patterns of species that react and diffuse: Gray-Scott, Allen-Cahn and FitzHugh-Nagumo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sciml.generation.fields import random_field
 from sciml.generation.grid import Domain, Grid
 from sciml.generation.restriction import truncate
 from sciml.generation.substeps import Substeps, steps_for
-from sciml.solvers.equations.reaction_diffusion import FitzHughNagumo, GrayScott, ReactionDiffusion
+from sciml.solvers.equations.reaction_diffusion import AllenCahn, FitzHughNagumo, GrayScott, ReactionDiffusion
 from sciml.solvers.exponential import ETDRK4, ExponentialRungeKutta
 from sciml.solvers.initial import blobs, matern_spectrum
 
@@ -32,6 +32,11 @@ def _sample_fitzhugh_nagumo(generator: torch.Generator, grid: Grid, parameters: 
     return Initial(u=torch.stack([random_field(generator, grid, spectrum) for _ in range(2)]))
 
 
+def _sample_allen_cahn(generator: torch.Generator, grid: Grid, parameters: Mapping[str, float]) -> Initial:
+    spectrum = matern_spectrum(exponent=4.0, scale=15.0)
+    return Initial(u=0.5 * random_field(generator, grid, spectrum)[None])
+
+
 def _gray_scott(grid: Grid, batch: Batch, dt: float) -> Scheme:
     # Rates are of order 1 per unit of time at most (u v^2 with u, v < 1); ETDRK4 resolves them with steps of one.
     return _stepped(GrayScott(batch.parameters["feed"], batch.parameters["kill"]), 1.0, grid, batch, dt)
@@ -42,8 +47,20 @@ def _fitzhugh_nagumo(grid: Grid, batch: Batch, dt: float) -> Scheme:
     return _stepped(FitzHughNagumo(batch.parameters["threshold"]), 0.02, grid, batch, dt)
 
 
-def _stepped(reaction: nn.Module, longest: float, grid: Grid, batch: Batch, dt: float) -> Scheme:
-    diffusivity = torch.stack([batch.parameters[f"diffusivity_{species}"] for species in ("u", "v")], dim=1)
+def _allen_cahn(grid: Grid, batch: Batch, dt: float) -> Scheme:
+    # The fastest rate is 2 at the phases, and about 3 u^2 where the initial state lies beyond them.
+    return _stepped(AllenCahn(batch.parameters["rate"]), 0.05, grid, batch, dt, species=("u",))
+
+
+def _stepped(
+    reaction: nn.Module,
+    longest: float,
+    grid: Grid,
+    batch: Batch,
+    dt: float,
+    species: tuple[str, ...] = ("u", "v"),
+) -> Scheme:
+    diffusivity = torch.stack([batch.parameters[f"diffusivity_{name}"] for name in species], dim=1)
     equation = ReactionDiffusion(reaction, diffusivity, length=grid.domain.lengths, degree=1)
     return Scheme(Substeps(ExponentialRungeKutta(equation, ETDRK4), steps_for(dt, longest)), y0=batch.u)
 
@@ -68,6 +85,26 @@ GRAY_SCOTT_2D = Family(
     frames=21,
     dt=50.0,
     shard_size=4,
+)
+
+ALLEN_CAHN_2D = Family(
+    name="allen-cahn-2d",
+    title="Allen-Cahn phase separation, 2D",
+    equation="u_t = D laplace u + rate (u - u^3)",
+    source="S. M. Allen, J. W. Cahn, A microscopic theory for antiphase boundary motion, Acta Metall. 27 (1979)",
+    channels=(Channel("u"),),
+    domain=Domain((0.0, 0.0), (1.0, 1.0)),
+    parameters=(
+        Parameter("rate", 1.0, "of separation"),
+        Parameter("diffusivity_u", 5e-4, "of u; interfaces are sqrt(2 D / rate) wide"),
+    ),
+    sample=_sample_allen_cahn,
+    scheme=_allen_cahn,
+    restrict=truncate,
+    size=64,
+    frames=21,
+    dt=0.25,
+    shard_size=8,
 )
 
 FITZHUGH_NAGUMO_2D = Family(

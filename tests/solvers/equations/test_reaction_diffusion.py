@@ -9,6 +9,7 @@ from torch import nn
 from sciml.solvers import RK4, FixedStep, RungeKutta, solve
 from sciml.solvers.equations.boundary import Periodic
 from sciml.solvers.equations.reaction_diffusion import (
+    AllenCahn,
     FitzHughNagumo,
     GrayScott,
     ReactionDiffusion,
@@ -70,6 +71,22 @@ def test_rest_states():
     threshold = 0.2
     rest = torch.full((1, 2, 1), -(threshold ** (1 / 3)), **CLOCK)
     assert FitzHughNagumo(threshold)(rest).abs().max() < 1e-15
+
+
+def test_allen_cahn_keeps_a_front_and_lowers_its_energy():
+    """tanh(x / sqrt(2 D / rate)) stands still; between two of them the energy falls until they meet."""
+    rate, diffusivity, n = 4.0, 1e-3, 128
+    x, width = torch.arange(n, **CLOCK) / n, math.sqrt(2 * diffusivity / rate)
+    fronts = torch.tanh((x - 0.25) / width) * torch.tanh((0.75 - x) / width)
+    equation = ReactionDiffusion(AllenCahn(rate), (diffusivity,), degree=1)
+    stepper = ExponentialRungeKutta(equation, ETDRK4)
+    ts = torch.linspace(0, 2, 5, **CLOCK)
+    still = solve(stepper, fronts[None, None], ts, FixedStep(0.01)).ys
+    torch.testing.assert_close(still[:, -1], fronts[None, None], rtol=0, atol=2e-3)
+    ys = solve(stepper, low_modes(1, (n,))[:, :1], ts, FixedStep(0.01)).ys[0, :, 0]
+    slope = (ys.roll(-1, -1) - ys) * n
+    energy = (0.5 * diffusivity * slope.square() + 0.25 * rate * (1 - ys.square()).square()).mean(dim=-1)
+    assert bool((energy.diff() < 0).all())
 
 
 @pytest.mark.parametrize("name", REACTIONS)
