@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sciml.datasets.windows import Trajectories
-from sciml.operators import FNO, LinearDMD, Persistence, UNet
+from sciml.operators import FNO, LinearDMD, Persistence, Poseidon, ScOTConfig, UNet
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,20 @@ def _fno(train: Trajectories) -> nn.Module:
     return FNO(train.channels, dim=len(train.axes), modes=modes, width=24, periodic=periodic)
 
 
+def _poseidon(train: Trajectories, size: str) -> nn.Module:
+    """The published size, untrained, for the grid of the data; patches of 2 points where 4 would leave few tokens."""
+    dim, smallest = len(train.axes), min(train.shape)
+    periodic = all(axis.boundary == "periodic" for axis in train.axes)
+    architecture = ScOTConfig.preset(
+        size,
+        dim=dim,
+        image_size=tuple(train.shape),
+        patch_size=4 if smallest >= 32 else min(2, smallest),
+        window_size=4 if dim == 3 else 16,
+    )
+    return Poseidon(train.channels, architecture=architecture, boundary="periodic" if periodic else "open")
+
+
 def _pairs(train: Trajectories) -> Iterator[tuple[Tensor, Tensor]]:
     for _, u in DataLoader(train, batch_size=32):
         for k in range(u.shape[1] - 1):
@@ -73,5 +88,11 @@ CANDIDATES: dict[str, Candidate] = {
         Candidate("dmd", "best linear map (dynamic mode decomposition)", _dmd, trained=False, seeded=False),
         Candidate("unet", "U-Net", _unet),
         Candidate("fno", "Fourier neural operator", _fno, lr=6e-3),
+        *(
+            Candidate(
+                f"poseidon-{size.lower()}", f"scOT of Poseidon's size {size}", partial(_poseidon, size=size), lr=lr
+            )
+            for size, lr in (("T", 5e-4), ("S", 5e-4), ("B", 5e-4), ("L", 2e-4))
+        ),
     )
 }

@@ -8,7 +8,7 @@ import torch
 
 from sciml.operators import Poseidon
 from sciml.training import FitSettings, Mixture, PoseidonGroups, fit, freeze_latent
-from tests.sciml.training.tiny import Decay, small_waves, small_poseidon, tiny
+from tests.sciml.training.tiny import Decay, small_poseidon, small_waves, tiny
 
 # 22 windows in batches of 5: the last has two for two processes, and every other divides unevenly.
 SETTINGS = FitSettings(quiet=True, device="cpu", batch_size=5, lr=1e-2, accumulate=2, unroll=1, ema_decay=0.9)

@@ -1,4 +1,4 @@
-"""Training in several processes, started by torchrun."""
+"""Training in several processes, started by torchrun: as replicas and with divided weights."""
 
 import os
 import subprocess
@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from sciml.checkpoint import load_operator
 from sciml.training.state import StateFolder
-from tests.sciml.training.distributed import train
+from tests.sciml.training.distributed import TASKS, summary, train
 
 ROOT = Path(__file__).parents[3]
+NAMES = ("plain-ddp", "tiny-ddp", "tiny-fsdp", "poseidon-ddp", "poseidon-fsdp")
 
 
 def torchrun(*arguments):
@@ -28,21 +30,39 @@ def vector(state):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """Of each process."""
+def folder(tmp_path_factory):
+    """Of the runs, and of the results of both processes."""
     folder = tmp_path_factory.mktemp("torchrun")
-    torchrun(folder / "run", folder / "result")
-    assert len(StateFolder(folder / "run").paths()) == 2
-    return [torch.load(folder / f"result-{rank}.pt", weights_only=True) for rank in (0, 1)]
+    torchrun(folder, *NAMES)
+    return folder
 
 
-def test_all_processes_end_with_the_same_weights(results):
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What one process makes of the same tasks."""
+    folder = tmp_path_factory.mktemp("alone")
+    tasks = {"plain": train, **{name: lambda out, task=task: task(out, "ddp") for name, task in TASKS.items()}}
+    return {name: summary(task(folder / name)) for name, task in tasks.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_processes_end_with_the_same_weights(folder, name):
+    results = [torch.load(folder / f"{name}-{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert torch.equal(vector(results[0]["weights"]), vector(results[1]["weights"]))
     assert results[0]["losses"] == results[1]["losses"]
 
 
-def test_two_processes_train_like_one_with_the_same_batches(results, tmp_path):
-    alone = train(tmp_path)
-    torch.testing.assert_close(vector(results[0]["weights"]), vector(alone.operator.state_dict()), rtol=1e-5, atol=1e-6)
-    losses = [(record.train_loss, record.valid_loss) for record in alone.history]
-    torch.testing.assert_close(torch.tensor(results[0]["losses"]), torch.tensor(losses), rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("name", NAMES)
+def test_two_processes_train_like_one_with_the_same_batches(folder, alone, name):
+    found = torch.load(folder / f"{name}-0.pt", weights_only=True)
+    expected = alone[name.partition("-")[0]]
+    torch.testing.assert_close(vector(found["weights"]), vector(expected["weights"]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(torch.tensor(found["losses"]), torch.tensor(expected["losses"]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["poseidon-ddp", "poseidon-fsdp"])
+def test_checkpoints_are_whole_ones(folder, name):
+    assert len(StateFolder(folder / name).paths()) == 2
+    operator = load_operator(folder / name / "operator.safetensors")
+    found = torch.load(folder / f"{name}-0.pt", weights_only=True)["weights"]
+    assert torch.equal(vector(operator.state_dict()), vector(found))

@@ -108,7 +108,6 @@ def small_poseidon(seed=0, channels=FLOW):
 
 def small_waves(count, *, frames=2, seed=0, channels=FLOW):
     """Pairs of frames of four channels of waves on 16 by 16 points."""
-
     random = np.random.default_rng(seed)
     x = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     phase = random.uniform(0, 6, (count, 1, len(channels), 1, 1))
