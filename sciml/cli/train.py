@@ -93,7 +93,7 @@ def train(
     settings = settings_for(
         operator,
         pretrained=source is not None,
-        replaced=replaced,
+        replaced=replaced or freeze is not None,
         channels=windows.channels,
         loss=loss,
         rates=(lr_embedding, lr_time),

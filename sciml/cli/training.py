@@ -20,10 +20,12 @@ from sciml.datasets.windows import Trajectories
 from sciml.operators import Poseidon, ScOTConfig
 from sciml.operators.poseidon import ReplacedWeights
 from sciml.training import (
+    Cosine,
     FitSettings,
     GroupedRelativeLoss,
     Mixture,
     PoseidonGroups,
+    Warmup,
     finetuning,
     mean_absolute,
     mean_square,
@@ -32,6 +34,7 @@ from sciml.training import (
     scratch,
 )
 from sciml.training.loss import Loss
+from sciml.training.schedule import Schedule
 
 TRAINED = tuple(name for name, candidate in CANDIDATES.items() if candidate.trained)
 LOSSES: dict[str, Callable[[Sequence[Channel]], Loss]] = {
@@ -80,9 +83,9 @@ def windows_for(
 def operator_for(model: str | None, source: str | None, windows: Trajectories | Mixture) -> tuple[nn.Module, bool]:
     """The operator to train, and whether it got new embedding and recovery weights for the channels of the data."""
     if source is None:
-        return CANDIDATES[model or "unet"].build(windows), False  # type: ignore[arg-type]
+        return CANDIDATES[model or "unet"].build(windows), False
     path = _weights_of(source)
-    if path is not None and path.is_file():
+    if path is not None and path.suffix == ".safetensors":
         operator, replaced = load_operator(path), False
     else:
         operator, replaced = _pretrained(source if path is None else str(path), windows)
@@ -105,7 +108,7 @@ def settings_for(
     Args:
         operator: that is trained.
         pretrained: whether it has weights from elsewhere.
-        replaced: whether embedding and recovery are new.
+        replaced: whether embedding and recovery are new, or learn alone, and so at a higher rate.
         channels: of the data.
         loss: one of ``LOSSES``.
         rates: of embedding and recovery, and of the norms that know the lead time.
@@ -115,7 +118,7 @@ def settings_for(
     if isinstance(operator, Poseidon):
         large = operator.network.config.embed_dim >= ScOTConfig.preset("L").embed_dim
         recipe = finetuning("L" if large else "T", channels, replaced=replaced) if pretrained else scratch(channels)
-        settings = replace(recipe, loss=_loss("grouped", channels))
+        settings = replace(recipe, schedule=_for_any_length(recipe))
     changes = {name: value for name, value in given.items() if value is not None}
     if loss is not None:
         changes["loss"] = _loss(loss, channels)
@@ -152,6 +155,12 @@ def checkpoint_blocks(operator: nn.Module) -> None:
 def is_first_process() -> bool:
     """Under torchrun, the one that speaks and writes."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def _for_any_length(recipe: FitSettings) -> Schedule:
+    """The schedule of a recipe with the warm-up as a part of the training, however long that is to be."""
+    schedule = recipe.schedule
+    return Cosine(warmup=schedule.epochs / recipe.epochs) if isinstance(schedule, Warmup) else schedule
 
 
 def _loss(name: str, channels: Sequence[Channel]) -> Loss:

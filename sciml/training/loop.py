@@ -72,9 +72,8 @@ class Training:
     @property
     def _checks(self) -> dict[str, Any]:
         """What of operator and data must stay the same in a resumed run, beside shapes and number of windows."""
-        checks: dict[str, Any] = {"parameters that learn": self.learner.parameters}
-        quotas = getattr(self.train, "quotas", None)
-        return checks if quotas is None else {**checks, "quotas of the mixture": list(quotas)}
+        quotas = list(getattr(self.train, "quotas", ()))
+        return {"parameters that learn": self.learner.parameters, "quotas of the mixture": quotas}
 
     def run(self, signals: StopSignals) -> FitResult:
         """Train to the end."""

@@ -5,9 +5,10 @@ import sys
 from dataclasses import replace
 
 import torch
+import torch.distributed.fsdp
 
 from sciml.operators import Poseidon
-from sciml.training import FitSettings, Mixture, PoseidonGroups, fit, freeze_latent
+from sciml.training import Constant, FitSettings, Mixture, PoseidonGroups, fit, freeze_latent
 from tests.sciml.training.tiny import Decay, small_poseidon, small_waves, tiny
 
 # 22 windows in batches of 5: the last has two for two processes, and every other divides unevenly.
@@ -31,11 +32,17 @@ def poseidon_task(out, strategy):
     settings = replace(SETTINGS, strategy=strategy, groups=GROUPS, lr=1e-3, epochs=1)
     operator = small_poseidon(seed=int(os.environ.get("RANK", 0)))
     fit(operator, small_waves(7), valid=small_waves(3, seed=1), settings=settings)
-    for epochs in (1, 2):
+    return frozen_task(out, strategy, operator, epochs=(1, 2))
+
+
+def frozen_task(out, strategy, operator, *, epochs):
+    """A training of embedding and recovery, stopped and resumed after these epochs."""
+    settings = replace(SETTINGS, strategy=strategy, groups=GROUPS, lr=1e-3, schedule=Constant())
+    for number in epochs:
         model = Poseidon(**operator.config)
         model.load_state_dict(operator.state_dict())
         freeze_latent(model)
-        result = fit(model, small_waves(7), valid=small_waves(3, seed=1), epochs=epochs, out=out, settings=settings)
+        result = fit(model, small_waves(7), valid=small_waves(3, seed=1), epochs=number, out=out, settings=settings)
     return result
 
 
@@ -58,10 +65,24 @@ def summary(result):
     return {"weights": result.operator.state_dict(), "losses": losses}
 
 
+def counting_divisions():
+    """How often a module's weights were divided among the processes, as a list that grows."""
+    divided, original = [], torch.distributed.fsdp.fully_shard
+
+    def counted(module, *, mesh):
+        divided.append(type(module).__name__)
+        return original(module, mesh=mesh)
+
+    torch.distributed.fsdp.fully_shard = counted
+    return divided
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, names = sys.argv[1], sys.argv[2:]
+    divided = counting_divisions()
     for name in names:  # several in one start of the processes, which takes longer than they do
         task, _, strategy = name.partition("-")
         done = train(f"{folder}/{name}") if task == "plain" else TASKS[task](f"{folder}/{name}", strategy)
-        torch.save(summary(done), f"{folder}/{name}-{os.environ['RANK']}.pt")
+        torch.save({**summary(done), "divided": list(divided)}, f"{folder}/{name}-{os.environ['RANK']}.pt")
+        divided.clear()

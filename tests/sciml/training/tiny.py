@@ -106,13 +106,13 @@ def small_poseidon(seed=0, channels=FLOW):
     return model
 
 
-def small_waves(count, *, frames=2, seed=0, channels=FLOW):
-    """Pairs of frames of four channels of waves on 16 by 16 points."""
+def small_waves(count, *, frames=2, seed=0, channels=FLOW, window=2):
+    """Windows of waves on 16 by 16 points."""
     random = np.random.default_rng(seed)
     x = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     phase = random.uniform(0, 6, (count, 1, len(channels), 1, 1))
     shift = x[:, None] + 2 * x + np.arange(frames)[:, None, None, None] * 0.3
     axes = tuple(Axis(name, x, "m", "periodic") for name in "xy")
     return Trajectories.from_arrays(
-        np.sin(shift + phase).astype("float32"), np.arange(frames) * 0.1, channels=channels, axes=axes, window=2
+        np.sin(shift + phase).astype("float32"), np.arange(frames) * 0.1, channels=channels, axes=axes, window=window
     )
