@@ -65,6 +65,11 @@ class Mixture(data.Dataset):
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
         return self.parts[number][index - self._starts[number]]
 
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """Windows, read in the order in which they lie in the parts."""
+        items = {index: self[index] for index in sorted(set(indices))}
+        return [items[index] for index in indices]
+
     def drawn(self, seed: int, epoch: int) -> list[int]:
         """The windows of an epoch, sorted; some may come twice."""
         chosen: list[int] = []
@@ -119,7 +124,7 @@ class Mixture(data.Dataset):
         moments = []
         for part, count, quota in zip(self.parts, self._counts, self.quotas):
             found = part.statistics
-            values = found.count or count * math.prod(part[0][1].shape)
+            values = found.count or count * math.prod(part[0][1].shape) // len(self.channels)
             moments.append(TrajectoryMoments.of(replace(found, count=max(round(values * quota / count), 1))))
         return reduce(TrajectoryMoments.merged, moments).result()
 

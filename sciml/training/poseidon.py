@@ -81,7 +81,8 @@ class Frozen:
 
     def __init__(self, operator: nn.Module, names: tuple[str, ...]) -> None:
         self.names = names
-        self._parameters = [p for name, p in operator.named_parameters() if name in set(names)]
+        parameters = dict(operator.named_parameters())
+        self._parameters = [parameters[name] for name in names]
         for parameter in self._parameters:
             parameter.requires_grad_(False)
 

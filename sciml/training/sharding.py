@@ -16,12 +16,15 @@ from torch import Tensor, nn
 def shard(module: nn.Module, mesh: Any) -> nn.Module:
     """Divide the parameters of a module, in place, among the processes of a device mesh.
 
-    Members of module lists, the blocks of a network, are gathered one at a time where they compute.
+    The blocks of a scOT are gathered one at a time where they compute; another network as a whole, since a block that
+    returned a view, changed in place later, would silently lose its gradient.
 
     Raises:
         ValueError: a parameter is a single or a complex number, which cannot be divided.
     """
     from torch.distributed.fsdp import fully_shard
+
+    from sciml.operators.poseidon.blocks import ConvNeXtBlock, TransformerBlock
 
     for name, parameter in module.named_parameters():
         if parameter.dim() == 0 or parameter.is_complex():
@@ -30,18 +33,16 @@ def shard(module: nn.Module, mesh: Any) -> nn.Module:
                 f"Expected parameters that fsdp can divide, got {name}, {kind}. Train with strategy='ddp'."
             )
     mesh = mesh["data_parallel"] if mesh.ndim > 1 else mesh
-    lists = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
-    blocks = [block for found in module.modules() if isinstance(found, nn.ModuleList) for block in found]
-    for block in reversed(blocks):  # the innermost first: what is inside belongs to it
-        if not isinstance(block, lists) and any(True for _ in block.parameters()):
+    for block in module.modules():
+        if isinstance(block, TransformerBlock | ConvNeXtBlock):
             fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh)
     return module
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor, brought together from all processes if it is divided among them; all have to call this."""
-    return tensor.full_tensor() if _is_divided(tensor) else tensor  # type: ignore[attr-defined]
+    """A tensor; if it is divided among processes, brought together in host memory: all of them have to call this."""
+    return tensor.full_tensor().cpu() if _is_divided(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def part_like(model: Tensor, tensor: Tensor) -> Tensor:
@@ -58,8 +59,8 @@ def part_like(model: Tensor, tensor: Tensor) -> Tensor:
 @torch.no_grad()
 def whole_state(module: nn.Module) -> dict[str, Tensor]:
     """The parameters of a module, whole, and its buffers as the first process has them."""
-    state = {name: whole(value) for name, value in module.state_dict().items() if isinstance(value, Tensor)}
-    return {name: broadcast(value) if name in dict(module.named_buffers()) else value for name, value in state.items()}
+    state = module.state_dict().items()
+    return {name: whole(value) if _is_divided(value) else broadcast(value).cpu() for name, value in state}
 
 
 @torch.no_grad()

@@ -31,6 +31,7 @@ def poseidon_task(out, strategy):
     """Groups with rates of their own; in the second half the latent is frozen, in a run of its own."""
     settings = replace(SETTINGS, strategy=strategy, groups=GROUPS, lr=1e-3, epochs=1)
     operator = small_poseidon(seed=int(os.environ.get("RANK", 0)))
+    operator.network.checkpointing = strategy == "fsdp"  # which must make no difference
     fit(operator, small_waves(7), valid=small_waves(3, seed=1), settings=settings)
     return frozen_task(out, strategy, operator, epochs=(1, 2))
 
