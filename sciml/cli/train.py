@@ -24,6 +24,7 @@ from sciml.cli.training import (
 from sciml.datasets.frames import AllPairs
 from sciml.training import fit, freeze_latent
 
+_MODEL = f"One of {', '.join(TRAINED)}; by default unet, or what --from holds."
 _FROM = "Weights to start from: a name of the hub (camlab-ethz/Poseidon-T), a folder, or an operator.safetensors."
 _MIX = "Each file is a data set, the smaller ones drawn more often: 1 by size, inf all alike."
 
@@ -31,17 +32,19 @@ _MIX = "Each file is a data set, the smaller ones drawn more often: 1 by size, i
 def train(
     context: typer.Context,
     data: Annotated[list[Path], typer.Argument(help="Files of the same channels and grid, in any supported layout.")],
-    model: Annotated[str | None, typer.Option("--model", "-m", help=f"unet, or of {', '.join(TRAINED)}.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help=_MODEL)] = None,
     source: Annotated[str | None, typer.Option("--from", help=_FROM)] = None,
     freeze: Annotated[str | None, typer.Option(help="latent: train a Poseidon's embedding and recovery alone.")] = None,
     checkpointing: Annotated[bool, typer.Option(help="Compute a Poseidon's blocks twice, to save memory.")] = False,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training windows; 50.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Windows in a step, over all processes; 16.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training windows, by default 50.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Windows in a step, over all processes, by default 16.")
+    ] = None,
     accumulate: Annotated[int, typer.Option(help="Micro-batches of a process in a step, to save memory.")] = 1,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate; 1e-3.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate, by default 1e-3.")] = None,
     lr_embedding: Annotated[float | None, typer.Option(help="That of a Poseidon's embedding and recovery.")] = None,
     lr_time: Annotated[float | None, typer.Option(help="That of a Poseidon's norms, which know the time.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW; 1e-5.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW, by default 1e-5.")] = None,
     loss: Annotated[str | None, typer.Option(help=f"One of {', '.join(LOSSES)}.")] = None,
     pairs: Annotated[int | None, typer.Option(help="Train on all pairs of frames up to so many strides apart.")] = None,
     pairs_stride: Annotated[int, typer.Option(help="Frames from one to the next of those paired.")] = 1,
@@ -69,7 +72,7 @@ def train(
 
     torchrun --nproc-per-node 4 -m sciml train ns.h5 --out runs/fno
 
-    A Poseidon is trained by default as published, for 200 epochs (400 without --from) of batches of 40.
+    A Poseidon has other defaults, the published recipe: 200 epochs (400 without --from), batches of 40, and so on.
     """
     check_names(model, loss, freeze)
     paired = None if pairs is None else AllPairs(pairs, pairs_stride, identity)

@@ -68,6 +68,10 @@ def windows_for(
     temperature: float | None,
 ) -> Trajectories | Mixture:
     """A split of the files, as windows or pairs of frames; with a temperature each file is a part of a mixture."""
+    if pairs is not None and min(pairs.lead_times, pairs.stride) < 1:
+        raise ValueError(
+            f"Expected --pairs and --pairs-stride of at least 1, got {pairs.lead_times} and {pairs.stride}."
+        )
     if pairs is not None and frames != 2:
         raise ValueError("Expected --unroll 1 and --pushforward 0 with --pairs, which have two frames.")
 

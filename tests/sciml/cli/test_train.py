@@ -135,6 +135,7 @@ def test_the_recipe_is_that_of_the_paper_unless_told_otherwise():
         (("--loss", "l7"), "--loss to be one of"),
         (("--freeze", "all"), "--freeze to be one of latent"),
         (("--pairs", 2, "--unroll", 2), "--unroll 1"),
+        (("--pairs", 0), "--pairs and --pairs-stride of at least 1, got 0 and 1"),
         (("--mix-temperature", 0.5), "temperature >= 1"),
         (("--freeze", "latent"), "Expected a Poseidon"),
         (("--checkpointing",), "Expected a Poseidon"),
