@@ -86,6 +86,8 @@ def windows_for(
 
 def operator_for(model: str | None, source: str | None, windows: Trajectories | Mixture) -> tuple[nn.Module, bool]:
     """The operator to train, and whether it got new embedding and recovery weights for the channels of the data."""
+    if windows.kind != "grid":
+        raise ValueError(f"Expected fields on a grid, which the operators of this command step, got {windows.kind}.")
     if source is None:
         return CANDIDATES[model or "unet"].build(windows), False
     path = _weights_of(source)
@@ -121,7 +123,8 @@ def settings_for(
     settings = FitSettings()
     if isinstance(operator, Poseidon):
         large = operator.network.config.embed_dim >= ScOTConfig.preset("L").embed_dim
-        recipe = finetuning("L" if large else "T", channels, replaced=replaced) if pretrained else scratch(channels)
+        grouped = channels if loss in (None, "grouped") else None  # another loss needs no groups of channels
+        recipe = finetuning("L" if large else "T", grouped, replaced=replaced) if pretrained else scratch(grouped)
         settings = replace(recipe, schedule=_for_any_length(recipe))
     changes = {name: value for name, value in given.items() if value is not None}
     if loss is not None:
