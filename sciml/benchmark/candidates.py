@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sciml.datasets.channel import Axis, Channel
 from sciml.datasets.windows import Trajectories
-from sciml.operators import FNO, LinearDMD, Persistence, UNet
+from sciml.operators import FNO, LinearDMD, Persistence, Poseidon, ScOTConfig, UNet
+
+
+@runtime_checkable
+class _Grid(Protocol):
+    """What most operators need to know of their data."""
+
+    @property
+    def channels(self) -> tuple[Channel, ...]: ...
+
+    @property
+    def axes(self) -> Sequence[Axis]: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +37,8 @@ class Candidate:
     Attributes:
         name: on the command line and in the report.
         title: what it is, in a few words.
-        build: makes it for windows of training data; a fitted one comes ready, a trained one raw.
+        build: makes it for windows of training data, ``Trajectories`` or, where it is trained, a ``Mixture``; a fitted
+            one comes ready, a trained one raw.
         trained: whether gradient steps are to follow.
         seeded: whether the seed makes a difference.
         lr: highest learning rate, where the benchmark is not told one.
@@ -28,7 +46,7 @@ class Candidate:
 
     name: str
     title: str
-    build: Callable[[Trajectories], nn.Module]
+    build: Callable[[Any], nn.Module]
     trained: bool = True
     seeded: bool = True
     lr: float = 2e-3
@@ -46,7 +64,7 @@ def _dmd(train: Trajectories) -> nn.Module:
     return LinearDMD.fit(_pairs(train), train.channels, dt=train.dt, std=std)
 
 
-def _unet(train: Trajectories) -> nn.Module:
+def _unet(train: _Grid) -> nn.Module:
     padding = ["periodic" if axis.boundary == "periodic" else "replicate" for axis in train.axes]
     depth = min(3, min(train.shape).bit_length() - 3)
     return UNet(
@@ -54,10 +72,24 @@ def _unet(train: Trajectories) -> nn.Module:
     )
 
 
-def _fno(train: Trajectories) -> nn.Module:
+def _fno(train: _Grid) -> nn.Module:
     periodic = all(axis.boundary == "periodic" for axis in train.axes)
     modes = [min((16, 12, 8)[len(train.axes) - 1], n // 2) for n in train.shape]
     return FNO(train.channels, dim=len(train.axes), modes=modes, width=24, periodic=periodic)
+
+
+def _poseidon(train: _Grid, size: str) -> nn.Module:
+    """The published size, untrained, for the grid of the data; patches of 2 points where 4 would leave few tokens."""
+    dim, smallest = len(train.axes), min(train.shape)
+    periodic = all(axis.boundary == "periodic" for axis in train.axes)
+    architecture = ScOTConfig.preset(
+        size,
+        dim=dim,
+        image_size=tuple(train.shape),
+        patch_size=4 if smallest >= 32 else min(2, smallest),
+        window_size=4 if dim == 3 else 16,
+    )
+    return Poseidon(train.channels, architecture=architecture, boundary="periodic" if periodic else "open")
 
 
 def _pairs(train: Trajectories) -> Iterator[tuple[Tensor, Tensor]]:
@@ -73,5 +105,11 @@ CANDIDATES: dict[str, Candidate] = {
         Candidate("dmd", "best linear map (dynamic mode decomposition)", _dmd, trained=False, seeded=False),
         Candidate("unet", "U-Net", _unet),
         Candidate("fno", "Fourier neural operator", _fno, lr=6e-3),
+        *(
+            Candidate(
+                f"poseidon-{size.lower()}", f"scOT of Poseidon's size {size}", partial(_poseidon, size=size), lr=lr
+            )
+            for size, lr in (("T", 5e-4), ("S", 5e-4), ("B", 5e-4), ("L", 2e-4))
+        ),
     )
 }

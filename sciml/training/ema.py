@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from .sharding import part_like
+
 
 class MovingAverage:
     """Exponential moving average of a module's parameters; buffers are not averaged.
@@ -35,7 +37,7 @@ class MovingAverage:
     def load(self, mean: Mapping[str, Tensor]) -> None:
         """Take over a stored mean."""
         for name, value in self.mean.items():
-            value.copy_(mean[name])
+            value.copy_(part_like(value, mean[name]))
 
     def assign_to(self, module: nn.Module) -> None:
         """Put the mean into the module."""

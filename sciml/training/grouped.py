@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sciml.datasets.channel import Channel
 from sciml.operators.poseidon.architecture import ScOTConfig
 
 _EMPTY = 1e-10  # beside sum |target|^p, as published
@@ -36,12 +37,39 @@ class GroupedRelativeLoss:
     reference: bool = False
     mask: Bool[Tensor, "..."] | None = None
 
+    def __post_init__(self) -> None:
+        if self.p not in (1, 2):
+            raise ValueError(f"Expected p 1 or 2, got {self.p}.")
+        if self.groups is not None and (not self.groups or min(self.groups) < 1):
+            raise ValueError(f"Expected groups of at least one channel, or None, got {self.groups}.")
+
     @classmethod
     def of(cls, architecture: ScOTConfig, *, reference: bool = False) -> GroupedRelativeLoss:
         """The loss that an architecture's configuration asks for."""
         bounds: Sequence[int] | None = architecture.channel_slice_list_normalized_loss
         groups = None if bounds is None else tuple(b - a for a, b in itertools.pairwise(bounds))
         return cls(groups, architecture.p, reference)
+
+    @classmethod
+    def by_field(cls, channels: Iterable[Channel], p: int = 1, *, reference: bool = False) -> GroupedRelativeLoss:
+        """A group for each field: velocity_x and velocity_y, of the field "velocity", form one.
+
+        Static channels are left out, as ``fit`` leaves them out of what it compares.
+
+        Raises:
+            ValueError: the components of a field do not follow one another, or all channels are static.
+        """
+        moving = [channel.field for channel in channels if not channel.static]
+        runs = [(field, len(list(members))) for field, members in itertools.groupby(moving)]
+        apart = next((field for field, _ in runs if [other for other, _ in runs].count(field) > 1), None)
+        if apart is not None:
+            raise ValueError(
+                f"Expected the components of the field {apart!r} to follow one another, got {moving}. "
+                "Order the channels of the data with names=[...]."
+            )
+        if not runs:
+            raise ValueError("Expected at least one channel that is not static, got none.")
+        return cls(tuple(size for _, size in runs), p, reference)
 
     def masked(self, mask: Bool[Tensor, "..."]) -> GroupedRelativeLoss:
         """The same loss, of the values where ``mask`` is True."""
@@ -57,7 +85,10 @@ class GroupedRelativeLoss:
         """
         groups = self.groups or (target.shape[1],)
         if sum(groups) != target.shape[1]:
-            raise ValueError(f"Expected groups that add up to {target.shape[1]} channels, got {groups}.")
+            raise ValueError(
+                f"Expected groups that add up to {target.shape[1]} channels, those that are not static, got {groups}. "
+                "Take GroupedRelativeLoss.by_field(train.channels)."
+            )
         kept = torch.ones((), dtype=torch.bool, device=target.device) if self.mask is None else self.mask
         kept = kept.expand(target.shape)
         error = torch.where(kept, prediction - target, 0.0).abs() ** self.p

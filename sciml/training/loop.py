@@ -18,9 +18,9 @@ from sciml.checkpoint import save_operator, tensor_state
 from .interrupt import StopSignals, TrainingInterrupted
 from .learner import Learner
 from .log import EpochRecord, TensorBoardLog, write_csv
-from .order import WindowLoader, shares, training_order
+from .order import Drawing, WindowLoader, shares, training_order
 from .problem import TrainingError
-from .processes import place_of
+from .processes import is_sharded, place_of
 from .progress import Display
 from .randomness import seed_step
 from .result import FitResult
@@ -69,6 +69,12 @@ class Training:
         self._resume()
         self._open_reports()
 
+    @property
+    def _checks(self) -> dict[str, Any]:
+        """What of operator and data must stay the same in a resumed run, beside shapes and number of windows."""
+        quotas = list(getattr(self.train, "quotas", ()))
+        return {"parameters that learn": self.learner.parameters, "quotas of the mixture": quotas}
+
     def run(self, signals: StopSignals) -> FitResult:
         """Train to the end."""
         while self.position.epoch < self.settings.epochs and not self._exhausted():
@@ -99,6 +105,13 @@ class Training:
                 f"Expected train to hold the {state.windows} windows of the run in {self.folder.path}, got "
                 f"{len(self.train)}. Use the same data, or another `out` for a new run."
             )
+        for name, now in self._checks.items():
+            before = state.checks.get(name, now)  # older runs stored none
+            if before != now:
+                raise ValueError(
+                    f"Expected the {name} of the run in {self.folder.path}: {_difference(before, now)}. "
+                    "Use the same, or another `out` for a new run."
+                )
         self.learner.load(state, path)
         self.position, self.best = state.position, dict(state.best)
 
@@ -114,24 +127,32 @@ class Training:
     def _train_epoch(self, signals: StopSignals) -> None:
         settings, position = self.settings, self.position
         order = training_order(
-            len(self.train), batch_size=settings.batch_size, seed=settings.seed, epoch=position.epoch
+            len(self.train),
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            epoch=position.epoch,
+            data=self.train if isinstance(self.train, Drawing) else None,
         )[position.step :]
-        plan = [shares(batch, self.place, settings.accumulate) for batch in order]
+        plan = [shares(batch, self.place, settings.accumulate, even=is_sharded(self.fabric)) for batch in order]
         windows = self.loader.load([share.windows for parts in plan for share in parts])
         unread = _Unread(saved=time.monotonic(), read=time.perf_counter())
         for batch, parts in zip(order, plan):
             loaded = [(share, *next(windows)) for share in parts]
             seed_step(settings.seed, position.epoch, position.step, self.place.rank)
-            loss = self.learner.step(loaded, self._lr(position.step), position.steps + 1)
+            loss = self.learner.step(loaded, self._factor(position.step), position.steps + 1)
             unread.add(loss, len(batch))
             position.step, position.steps = position.step + 1, position.steps + 1
             if self._reads_now():
                 self._read(unread, signals)
 
-    def _lr(self, step: int) -> float:
-        """The learning rate of a step of the current epoch, from 0."""
+    def _factor(self, step: int) -> float:
+        """The schedule's, for a step of the current epoch, from 0."""
         epoch = self.position.epoch + (step + 0.5) / self.steps_per_epoch
-        return self.settings.lr * self.settings.schedule(epoch, self.settings.epochs)
+        return self.settings.schedule(epoch, self.settings.epochs)
+
+    def _lr(self, step: int) -> float:
+        """The learning rate of the settings in a step of the current epoch."""
+        return self.settings.lr * self._factor(step)
 
     def _reads_now(self) -> bool:
         """Whether losses are read, and stops and saves considered, after this step: the same in all processes."""
@@ -187,8 +208,8 @@ class Training:
     def _finish_epoch(self) -> None:
         """Validate, keep the best, log and save."""
         position = self.position
-        with self.learner.averaged():
-            record = self._record(self._validate())
+        with self.learner.averaged(), self.learner.gathered() as operator:
+            record = self._record(self._validate(operator))
             position.history.append(record)
             position.epoch, position.step, position.loss_sum, position.seconds = record.epoch, 0, 0.0, 0.0
             self._keep_best(record)
@@ -200,11 +221,11 @@ class Training:
             if self.place.rank == 0:
                 write_csv(self.folder.path / "log.csv", position.history)
 
-    def _validate(self) -> Validation | None:
+    def _validate(self, operator: nn.Module) -> Validation | None:
         if self.valid_loader is None:
             return None
         return validate(
-            self.learner.operator,
+            operator,
             self.valid_loader,
             self.learner.loss,
             self.fabric,
@@ -269,18 +290,30 @@ class Training:
         return path
 
     def _save(self, folder: StateFolder) -> None:
-        """The state of the training, by the first process: all have the same."""
+        """The state of the training, by the first process: all have the same, or a part of it."""
+        tensors = self.learner.tensors()
         if self.place.rank > 0:
             return
         state = TrainingState(
             position=self.position,
-            **self.learner.tensors(),
+            **tensors,
             best=self.best,
             scaler=self.learner.scaler(),
             settings=self.settings.as_json(),
             windows=len(self.train),
+            checks=self._checks,
         )
         folder.save(state)
+
+
+def _difference(before: Any, now: Any) -> str:
+    """Two lists in few words."""
+    if len(before) < 10 and len(now) < 10:
+        return f"{before}, now {now}"
+    other = [name for name in (*before, *now) if (name in before) != (name in now)]
+    return f"{len(before)}, now {len(now)}" + (
+        f", among the others {', '.join(other[:3])}" if other else " or in order"
+    )
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,19 +34,36 @@ class Place:
     processes: int = 1
 
 
-def training_order(count: int, *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """The batches of an epoch: every one of ``count`` windows once, the last batch possibly smaller."""
+@runtime_checkable
+class Drawing(Protocol):
+    """Data that choose the windows of an epoch themselves, such as a ``Mixture``."""
+
+    def drawn(self, seed: int, epoch: int) -> Sequence[int]:
+        """As many windows as there are, some possibly twice, as a pure function of the arguments."""
+        ...
+
+
+def training_order(
+    count: int, *, batch_size: int, seed: int, epoch: int, data: Drawing | None = None
+) -> list[list[int]]:
+    """The batches of an epoch, the last one possibly smaller: every one of ``count`` windows once, or those drawn."""
     order = torch.randperm(count, generator=generator("order", seed, epoch)).tolist()
+    if data is not None:
+        chosen = data.drawn(seed, epoch)
+        order = [chosen[place] for place in order]
     return [order[start : start + batch_size] for start in range(0, count, batch_size)]
 
 
-def shares(batch: Sequence[int], place: Place, accumulate: int = 1) -> list[Share]:
-    """This process's part of a batch, in up to ``accumulate`` micro-batches of nearly equal size."""
+def shares(batch: Sequence[int], place: Place, accumulate: int = 1, *, even: bool = False) -> list[Share]:
+    """This process's part of a batch, in up to ``accumulate`` micro-batches of nearly equal size.
+
+    With ``even`` all processes have as many micro-batches, some perhaps of weight 0.
+    """
     mine = batch[place.rank :: place.processes]
-    if not mine:
-        return [Share((batch[0],), 0.0)]
     parts = [mine[k::accumulate] for k in range(min(accumulate, len(mine)))]
-    return [Share(tuple(part), len(part) * place.processes / len(batch)) for part in parts]
+    found = [Share(tuple(part), len(part) * place.processes / len(batch)) for part in parts]
+    most = min(accumulate, -(-len(batch) // place.processes)) if even else 1
+    return found + [Share((batch[0],), 0.0) for _ in range(most - len(found))]
 
 
 class WindowLoader:

@@ -32,17 +32,20 @@ def check_operator(operator: nn.Module, train: Any) -> None:
         raise ValueError(f"Expected an operator with parameters to train, got a {type(operator).__name__} without any.")
 
 
-def check_channels(expected: tuple[Channel, ...], found: tuple[Channel, ...], name: str) -> None:
-    """Refuse data whose channels are not, in order, those of the operator; units are compared where both are known."""
+def check_channels(
+    expected: tuple[Channel, ...], found: tuple[Channel, ...], name: str, owner: str = "the operator"
+) -> None:
+    """Refuse data whose channels are not, in order, those expected; units are compared where both are known."""
     if _identities(expected) != _identities(found):
+        build = f"Build the operator with channels={name}.channels, or c" if owner == "the operator" else "C"
         raise ValueError(
-            f"Expected {name} to have the operator's channels {_listed(expected)}, got {_listed(found)}. "
-            f"Build the operator with channels={name}.channels, or choose and order those of the data with names=[...]."
+            f"Expected {name} to have {owner}'s channels {_listed(expected)}, got {_listed(found)}. "
+            f"{build}hoose and order those of the data with names=[...]."
         )
     for mine, theirs in zip(expected, found):
         if mine.units and theirs.units and mine.units != theirs.units:
             raise ValueError(
-                f"Expected channel {mine.name} of {name} in {mine.units}, the operator's units, got {theirs.units}."
+                f"Expected channel {mine.name} of {name} in {mine.units}, {owner}'s units, got {theirs.units}."
             )
 
 

@@ -9,6 +9,7 @@ import torch
 
 from .order import Place
 from .settings import FitSettings
+from .sharding import shard
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 def start_processes(settings: FitSettings) -> Fabric:
     """Join the processes that torchrun started, or be the only one.
 
-    Under torchrun the gradients are averaged over all processes of all machines (DistributedDataParallel; NCCL between
-    GPUs, Gloo between CPUs). Any other launcher's environment variables, such as Slurm's, are left alone.
+    Under torchrun the gradients are averaged over all processes of all machines, by DistributedDataParallel or, with
+    strategy "fsdp", fully sharded; NCCL between GPUs, Gloo between CPUs. Any other launcher's environment variables,
+    such as Slurm's, are left alone.
 
     Raises:
         ValueError: the device is unknown, not there, or one GPU was named for several processes.
@@ -35,12 +37,35 @@ def start_processes(settings: FitSettings) -> Fabric:
         accelerator=accelerator,
         devices=devices,
         num_nodes=int(os.environ["WORLD_SIZE"]) // local if launched else 1,
-        strategy="ddp" if launched else "auto",
+        strategy=_strategy(settings, launched),
         precision=None if mixed else settings.precision,
         plugins=[*plugins, _autocast(settings.precision, accelerator)] if mixed else plugins,
     )
     fabric.launch()
     return fabric
+
+
+def _strategy(settings: FitSettings, launched: bool) -> Any:
+    """Fabric's; alone, a process has nothing to divide."""
+    if not launched:
+        return "auto"
+    if settings.strategy == "ddp":
+        return "ddp"
+    if settings.precision not in ("32-true", "bf16-mixed"):
+        raise ValueError(
+            f"Expected precision '32-true' or 'bf16-mixed' with strategy='fsdp', got {settings.precision!r}."
+        )
+    from lightning.fabric.strategies import ModelParallelStrategy
+
+    # Fabric's own "fsdp" is of the older kind, which runs on GPUs alone.
+    return ModelParallelStrategy(shard, data_parallel_size=int(os.environ["WORLD_SIZE"]), tensor_parallel_size=1)
+
+
+def is_sharded(fabric: Fabric) -> bool:
+    """Whether each process keeps a part of the weights."""
+    from lightning.fabric.strategies import ModelParallelStrategy
+
+    return isinstance(fabric.strategy, ModelParallelStrategy)
 
 
 def place_of(fabric: Fabric) -> Place:

@@ -43,11 +43,33 @@ class Cosine:
             raise ValueError(f"Expected 0 <= warmup < 1 and 0 <= floor <= 1, got {self.warmup} and {self.floor}.")
 
     def __call__(self, epoch: float, epochs: int) -> float:
-        done = epoch / epochs
+        done = epoch / epochs if epochs else 1.0
         if done < self.warmup:
             return done / self.warmup
         cosine = math.cos(math.pi * min((done - self.warmup) / (1 - self.warmup), 1.0))
         return self.floor + (1 - self.floor) * (1 + cosine) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """Linear warm-up over a number of epochs, however many there are in all, then another schedule over the rest.
+
+    Attributes:
+        epochs: of warm-up.
+        then: such as ``Cosine(warmup=0.0)``; it sees the epochs that are left.
+    """
+
+    epochs: int
+    then: Schedule
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ValueError(f"Expected epochs >= 0 of warm-up, got {self.epochs}.")
+
+    def __call__(self, epoch: float, epochs: int) -> float:
+        if epoch < self.epochs:
+            return epoch / self.epochs
+        return self.then(epoch - self.epochs, epochs - self.epochs)
 
 
 @dataclass(frozen=True, slots=True)

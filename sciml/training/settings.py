@@ -6,11 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from .groups import ParameterGroups
 from .loss import Loss, mean_square
 from .schedule import Cosine, Schedule
 
 # What a resumed run may change: how long to train and how to run, but nothing that would falsify the steps done.
-_FREE = ("epochs", "patience", "device", "num_workers", "save_steps", "save_seconds", "tensorboard", "quiet", "resume")
+_FREE = (
+    "epochs",
+    "patience",
+    "device",
+    "strategy",
+    "num_workers",
+    "save_steps",
+    "save_seconds",
+    "tensorboard",
+    "quiet",
+    "resume",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,8 +34,12 @@ class FitSettings:
         batch_size: windows in one optimiser step, over all processes and micro-batches together.
         accumulate: micro-batches that each process splits its part of a batch into, to save memory.
         lr: highest learning rate of AdamW; the schedule multiplies it.
-        schedule: ``Cosine(warmup, floor)``, ``Constant()``, ``StepDecay(every, factor)`` or any ``Schedule``.
+        schedule: ``Cosine(warmup, floor)``, ``Warmup(epochs, then)``, ``Constant()``, ``StepDecay(every, factor)`` or
+            any ``Schedule``.
         weight_decay: of AdamW, on tensors of two or more axes (biases and norms are left alone).
+        betas, eps: of AdamW.
+        groups: parameters with learning rates and weight decays of their own, such as ``PoseidonGroups(...)``; None for
+            the rule above.
         clip_norm: bound on the norm of the gradient, None for none.
         loss: (prediction, target) -> (batch,), in normalised units, over the channels that are not static.
         unroll: steps that the operator takes from its own output, each with its loss; None for as many as the windows
@@ -38,6 +54,8 @@ class FitSettings:
         precision: "32-true" computes in the operator's own dtype.
         seed: of the order of the data, the noise, and everything else that is drawn.
         device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1".
+        strategy: of several processes: "ddp" keeps the weights in each, "fsdp" divides them, and what the optimiser
+            remembers, among all.
         num_workers: processes that load data.
         save_steps, save_seconds: how often the state is saved within an epoch, None for never; at its end it always is.
         tensorboard: also write TensorBoard events, which needs the extra ``sciml[logging]``.
@@ -51,6 +69,9 @@ class FitSettings:
     lr: float = 1e-3
     schedule: Schedule = field(default_factory=Cosine)
     weight_decay: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    groups: ParameterGroups | None = None
     clip_norm: float | None = 1.0
     loss: Loss = mean_square
     unroll: int | None = None
@@ -62,6 +83,7 @@ class FitSettings:
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 0
     device: str = "auto"
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     num_workers: int = 0
     save_steps: int | None = None
     save_seconds: float | None = 600.0
@@ -77,12 +99,16 @@ class FitSettings:
         for name in ("pushforward", "noise", "weight_decay", "num_workers", "seed"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"Expected {name} >= 0, got {getattr(self, name)}.")
-        for name in ("lr", "clip_norm", "save_seconds"):
+        for name in ("lr", "eps", "clip_norm", "save_seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"Expected {name} > 0, got {value}.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"Expected 0 < ema_decay < 1, got {self.ema_decay}. None switches it off.")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"Expected betas between 0 and 1, got {self.betas}.")
+        if self.strategy not in ("ddp", "fsdp"):
+            raise ValueError(f"Expected strategy 'ddp' or 'fsdp', got {self.strategy!r}.")
         if self.precision not in ("32-true", "64-true", "bf16-mixed", "16-mixed"):
             raise ValueError(
                 f"Expected precision '32-true', '64-true', 'bf16-mixed' or '16-mixed', got {self.precision!r}."
@@ -98,10 +124,10 @@ class FitSettings:
         Raises:
             ValueError: names each setting that differs.
         """
-        mine = self.as_json()
-        differing = [name for name in mine if name not in _FREE and mine[name] != stored.get(name)]
+        mine, before = self.as_json(), {**FitSettings().as_json(), **stored}  # older runs knew fewer settings
+        differing = [name for name in mine if name not in _FREE and mine[name] != before[name]]
         if differing:
-            listed = ", ".join(f"{name}={stored.get(name)!r} (now {mine[name]!r})" for name in differing)
+            listed = ", ".join(f"{name}={before[name]!r} (now {mine[name]!r})" for name in differing)
             raise ValueError(
                 f"Expected the settings that the run in `out` was started with: {listed}. "
                 "Use those, or another `out` for a new run."

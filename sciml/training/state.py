@@ -18,6 +18,7 @@ from torch import Tensor, optim
 from sciml.tensor_file import CheckpointError, TensorFile, read_tensors, write_tensors
 
 from .log import EpochRecord
+from .sharding import part_like, whole
 
 _FORMAT = 1
 
@@ -66,6 +67,7 @@ class TrainingState:
         scaler: of the gradients in 16-bit precision, empty without.
         settings: as JSON, to compare with those of the resumed run.
         windows: training windows there were.
+        checks: what else must be the same when the training goes on, by name.
     """
 
     position: Position
@@ -76,6 +78,7 @@ class TrainingState:
     scaler: Mapping[str, Any]
     settings: Mapping[str, Any]
     windows: int
+    checks: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Into one file, whole or not at all."""
@@ -90,7 +93,7 @@ class TrainingState:
         if (file.header.get("kind"), file.header.get("format")) != ("training", _FORMAT):
             raise CheckpointError(path, f"expected the state of a training, format {_FORMAT}, found something else.")
         try:
-            header = {name: file.header[name] for name in _HEADER}
+            header = {name: file.header.get(name, {}) if name == "checks" else file.header[name] for name in _HEADER}
             position = Position.from_json(file.header["position"])
         except (KeyError, TypeError) as error:
             raise CheckpointError(path, f"the header is not that of a training ({error}).") from error
@@ -149,9 +152,9 @@ class StateFolder:
 
 
 def optimizer_tensors(optimizer: optim.Optimizer) -> dict[str, Tensor]:
-    """The moments of an optimiser, named "parameter number/quantity"."""
+    """The moments of an optimiser, named "parameter number/quantity"; brought together from all processes."""
     state = optimizer.state_dict()["state"]
-    return {f"{number}/{name}": value for number, values in state.items() for name, value in values.items()}
+    return {f"{number}/{name}": whole(value) for number, values in state.items() for name, value in values.items()}
 
 
 def load_optimizer_tensors(optimizer: optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -169,7 +172,9 @@ def load_optimizer_tensors(optimizer: optim.Optimizer, tensors: Mapping[str, Ten
             raise CheckpointError(
                 path, f"expected optimiser state {key} of shape {tuple(shape)}, found {tuple(tensor.shape)}."
             )
-        state.setdefault(int(number), {})[name] = tensor
+        state.setdefault(int(number), {})[name] = (
+            tensor if tensor.dim() == 0 else part_like(parameters[int(number)], tensor)
+        )
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

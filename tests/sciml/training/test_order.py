@@ -35,6 +35,17 @@ def test_weighted_means_of_the_shares_are_the_mean_of_the_batch(processes, accum
     torch.testing.assert_close(total / processes, losses[batch].mean())
 
 
+@pytest.mark.parametrize("size", [1, 3, 5, 8])
+def test_even_shares_are_as_many_in_every_process(size):
+    batch = list(range(size))
+    plans = [shares(batch, Place(rank, 3), 2, even=True) for rank in range(3)]
+    assert len({len(plan) for plan in plans}) == 1
+    assert sum(share.weight for plan in plans for share in plan) / 3 == pytest.approx(1.0)
+    for rank, plan in enumerate(plans):
+        plain = [share for share in shares(batch, Place(rank, 3), 2) if share.weight]
+        assert [share for share in plan if share.weight] == plain
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_the_loader_gives_the_windows_asked_for_epoch_after_epoch(num_workers):
     data = Decay(count=9)

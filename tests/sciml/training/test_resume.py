@@ -217,6 +217,17 @@ def test_more_epochs_prolong_a_training(tmp_path, undisturbed):
     assert_same(tmp_path, undisturbed)
 
 
+def test_a_state_of_before_there_were_groups_is_resumed(tmp_path, undisturbed):
+    stopped_after(tmp_path, 2)
+    path = StateFolder(tmp_path).newest()
+    state = TrainingState.read(path)
+    known = {
+        name: value for name, value in state.settings.items() if name not in ("betas", "eps", "groups", "strategy")
+    }
+    replace(state, settings=known, checks={}).write(path)
+    assert_same(tmp_path, undisturbed)
+
+
 def test_a_loss_scale_of_half_precision_is_resumed(tmp_path):
     half = replace(SETTINGS, precision="16-mixed")
     whole = train(None, settings=half)

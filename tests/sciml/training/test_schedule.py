@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from sciml.training import Constant, Cosine, StepDecay
+from sciml.training import Constant, Cosine, StepDecay, Warmup
 
 
 def test_cosine_rises_linearly_then_falls_by_half_a_cosine():
@@ -30,7 +30,18 @@ def test_constant_stays():
     assert Constant()(3.7, 10) == 1
 
 
-@pytest.mark.parametrize("wrong", [lambda: Cosine(warmup=1.0), lambda: Cosine(floor=2.0), lambda: StepDecay(every=0)])
+def test_warm_up_lasts_a_number_of_epochs_whatever_follows():
+    for epochs in (10, 100):
+        assert [Warmup(2, Constant())(epoch, epochs) for epoch in (0.0, 0.5, 2.0, 9.0)] == [0, 0.25, 1, 1]
+    schedule = Warmup(2, Cosine(warmup=0.0))
+    assert [schedule(epoch, 10) for epoch in (1.0, 2.0, 6.0, 10.0)] == pytest.approx([0.5, 1.0, 0.5, 0.0])
+    assert schedule(1.0, 1) == 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda: Cosine(warmup=1.0), lambda: Cosine(floor=2.0), lambda: StepDecay(every=0), lambda: Warmup(-1, Constant())],
+)
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="Expected"):
         wrong()

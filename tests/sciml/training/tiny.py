@@ -6,7 +6,9 @@ from torch import nn
 
 from sciml.datasets.channel import Axis, Channel
 from sciml.datasets.statistics import Statistics
+from sciml.datasets.windows import Trajectories
 from sciml.normalization import Normalization
+from sciml.operators import Poseidon, ScOTConfig
 from sciml.solvers.stepper import Step
 
 CHANNELS = (Channel("density", "kg m-3"), Channel("velocity_x", "m s-1", "velocity", "x"), Channel("wall", static=True))
@@ -81,3 +83,36 @@ def tiny(seed=0, **arguments):
 def weights(module):
     """All of a module's state as one vector."""
     return torch.cat([value.flatten().double() for value in module.state_dict().values()])
+
+
+ARCHITECTURE = ScOTConfig.preset(
+    "T", image_size=16, embed_dim=8, depths=(2, 1), num_heads=(2, 2), skip_connections=(1, 0), window_size=2
+)
+FLOW = (
+    Channel("density"),
+    Channel("velocity_x", field="velocity", component="x"),
+    Channel("velocity_y", field="velocity", component="y"),
+    Channel("pressure"),
+)
+
+
+def small_poseidon(seed=0, channels=FLOW):
+    """A Poseidon of two levels with weights of a seed, its norms' scales far from zero."""
+    torch.manual_seed(seed)
+    model = Poseidon(channels, architecture=ARCHITECTURE, boundary="periodic")
+    for name, parameter in model.named_parameters():
+        if "norm" in name and name.endswith("weight.bias"):
+            torch.nn.init.ones_(parameter)
+    return model
+
+
+def small_waves(count, *, frames=2, seed=0, channels=FLOW, window=2):
+    """Windows of waves on 16 by 16 points."""
+    random = np.random.default_rng(seed)
+    x = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    phase = random.uniform(0, 6, (count, 1, len(channels), 1, 1))
+    shift = x[:, None] + 2 * x + np.arange(frames)[:, None, None, None] * 0.3
+    axes = tuple(Axis(name, x, "m", "periodic") for name in "xy")
+    return Trajectories.from_arrays(
+        np.sin(shift + phase).astype("float32"), np.arange(frames) * 0.1, channels=channels, axes=axes, window=window
+    )
