@@ -42,8 +42,8 @@ class GrayScott(nn.Module):
 class AllenCahn(nn.Module):
     """The reaction rate (u - u^3) of one order parameter, that separates into the phases -1 and 1.
 
-    Source: S. M. Allen, J. W. Cahn, "A microscopic theory for antiphase boundary motion", Acta Metall. 27 (1979). With a
-    diffusivity D interfaces are sqrt(2 D / rate) wide. Calling it maps (batch, 1, *space) to its rate of change.
+    Source: S. M. Allen, J. W. Cahn, "A microscopic theory for antiphase boundary motion", Acta Metall. 27 (1979).
+    With a diffusivity D interfaces are sqrt(2 D / rate) wide. Calling it maps (batch, 1, *space) to its rate of change.
 
     Args:
         rate: a number or (batch,).
@@ -84,8 +84,8 @@ class ReactionDiffusion(nn.Module):
     """The semilinear equation on a periodic box, for ``ExponentialRungeKutta(ReactionDiffusion(...), ETDRK4)``.
 
     Args:
-        reaction: maps species (batch, channel, *space) to their rates: ``GrayScott``, ``AllenCahn``, ``FitzHughNagumo``, or
-            a module.
+        reaction: maps species (batch, channel, *space) to their rates: ``GrayScott``, ``AllenCahn``,
+            ``FitzHughNagumo``, or a module.
         diffusivity: of the species, (channel,) or per sample (batch, channel).
         length: of the box, one for all axes or one for each.
         degree: of the reaction as a polynomial. All wave numbers that it would alias onto are left out, N / 4 and above
