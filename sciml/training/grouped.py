@@ -22,7 +22,9 @@ class GroupedRelativeLoss:
 
     M. Herde et al., "Poseidon: Efficient Foundation Models for PDEs", NeurIPS 2024, section 2. The reference takes one
     ratio over the whole batch, in which quiet samples hardly count and whose gradient depends on how the batch was
-    split, and lets a group that is masked altogether lower the mean: ``reference=True`` does so.
+    split, and lets a group that is masked altogether lower the mean: ``reference=True`` does so. Here a group that is
+    masked, or whose target is zero everywhere in a sample, as the pressure of incompressible flow is in normalised
+    units, has no relative error and is left out of that sample's mean: such flows and compressible ones train together.
 
     Attributes:
         groups: number of channels in each, such as (1, 2, 1) for density, velocity and pressure; None for the plain
@@ -100,7 +102,8 @@ class GroupedRelativeLoss:
         ratios = errors / totals.clamp(min=1) / (sizes / totals.clamp(min=1) + _EMPTY)
         if self.reference:
             return ratios.mean(dim=1)
-        return ratios.sum(dim=1) / (counts > 0).sum(dim=1).clamp(min=1)
+        scored = sizes > 0
+        return torch.where(scored, ratios, 0.0).sum(dim=1) / scored.sum(dim=1).clamp(min=1)
 
 
 def _sums(values: Tensor, groups: tuple[int, ...], joint: bool) -> Float[Tensor, "batch group"]:

@@ -136,3 +136,14 @@ def test_fit_lowers_it():
     settings = FitSettings(epochs=6, batch_size=4, lr=1e-2, loss=loss, quiet=True, device="cpu")
     history = fit(small_poseidon(), data, valid=small_waves(4, seed=1), settings=settings).history
     assert history[-1].valid_loss < 0.8 * history[0].valid_loss
+
+
+def test_a_group_without_a_target_is_left_out_of_its_samples_mean() -> None:
+    """Incompressible flow, whose normalised pressure is zero, beside compressible flow, without a mask."""
+    prediction, target = torch.randn(2, 4, 5, 5), torch.randn(2, 4, 5, 5)
+    target[0, 3] = 0
+    loss = GroupedRelativeLoss((1, 2, 1))
+    found = loss(prediction, target)
+    torch.testing.assert_close(found[0], GroupedRelativeLoss((1, 2))(prediction[:, :3], target[:, :3])[0])
+    torch.testing.assert_close(found[1], loss(prediction[1:], target[1:])[0])
+    assert not loss(0 * target, 0 * target).any()
