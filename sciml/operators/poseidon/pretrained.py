@@ -131,7 +131,10 @@ def write_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, 
     for name, write in ((WEIGHTS[0], weights), ("config.json", described)):
         partial = folder / f".{name}.partial"
         try:
+            partial.write_bytes(b"")
+            mode = partial.stat().st_mode
             write(partial)
+            partial.chmod(mode)  # safetensors makes files that only their owner can read, whatever the umask
             os.replace(partial, folder / name)
         finally:
             partial.unlink(missing_ok=True)

@@ -83,7 +83,9 @@ def test_saved_model_has_the_published_layout_key_by_key(published: Path, tmp_pa
     written = json.loads((tmp_path / "saved" / "config.json").read_text())
     asked = json.loads((published / "config.json").read_text())
     assert all(written[name] == value for name, value in asked.items())
-    assert {path.name for path in (tmp_path / "saved").iterdir()} == {"config.json", "model.safetensors"}
+    files = list((tmp_path / "saved").iterdir())
+    assert {path.name for path in files} == {"config.json", "model.safetensors"}
+    assert len({path.stat().st_mode for path in files}) == 1
 
 
 def test_saved_model_comes_back_with_units_channels_and_scales(tmp_path: Path) -> None:
