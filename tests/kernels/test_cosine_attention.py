@@ -47,7 +47,7 @@ def test_gradients_do_not_depend_on_how_the_work_is_split(most: int, monkeypatch
         torch.testing.assert_close(got, exact)
 
 
-@pytest.mark.parametrize(("samples", "heads"), itertools.product((1, 4, 9), (1, 3)))
+@pytest.mark.parametrize(("samples", "heads"), list(itertools.product((1, 4, 9), (1, 3))))
 def test_blocks_cover_everything_once(samples: int, heads: int) -> None:
     seen = torch.zeros(heads, samples)
     for head, row in module._blocks(samples, heads, 2**17):

@@ -13,11 +13,21 @@ from torch import nn
 from sciml.checkpoint import load_operator, public_operators, read_checkpoint, save_operator
 from sciml.datasets.channel import Channel
 from sciml.history import History
-from sciml.operators import FNO, LinearDMD, Persistence, UNet
+from sciml.operators import FNO, LinearDMD, Persistence, Poseidon, ScOTConfig, UNet
 from sciml.tensor_file import CheckpointError, read_tensors, write_tensors
 from tests.sciml.training.tiny import CHANNELS, Decay, Tiny
 
 GRID = (16,)
+SCOT = ScOTConfig(
+    dim=1,
+    image_size=16,
+    embed_dim=8,
+    depths=(1,),
+    num_heads=(2,),
+    skip_connections=(1,),
+    window_size=4,
+    use_conditioning=True,
+)
 BUILD = {
     "UNet": lambda: UNet(CHANNELS, dim=1, width=4, depth=1, padding="reflect"),
     "FNO": lambda: FNO(CHANNELS, dim=1, modes=4, width=8, layers=2),
@@ -25,6 +35,7 @@ BUILD = {
     "LinearDMD": lambda: LinearDMD.fit(
         [(torch.randn(9, 3, *GRID), torch.randn(9, 3, *GRID))], CHANNELS, dt=0.1, rank=4
     ),
+    "Poseidon": lambda: Poseidon(CHANNELS, architecture=SCOT),
 }
 
 

@@ -55,8 +55,8 @@ def read_pretrained(
         return HubMixin.from_pretrained.__func__(model_class, str(name_or_path), wanted=wanted, **hub)  # type: ignore[attr-defined]
     except FileNotFoundError as error:
         raise CheckpointError(name_or_path, "not in the local cache, and the hub cannot be reached.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise CheckpointError(name_or_path, f"its config.json is not a JSON object ({error}).") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(name_or_path, f"its config.json is not JSON ({error}).") from error
 
 
 def _check_config(folder: Path) -> None:
@@ -89,6 +89,9 @@ def build_pretrained(
     except FileNotFoundError as error:
         raise CheckpointError(model_id, str(error).removeprefix(f"{model_id}: ")) from error
     channels = wanted_channels(pretrained.channels, wanted.get("channels"), wanted.get("out_channels"))
+    if pretrained.options.get("fill") and [c.name for c in channels] != [c.name for c in pretrained.channels]:
+        names = ", ".join(channel.name for channel in pretrained.channels)
+        raise ValueError(f"Expected the channels {names}, which {model_id} completes, or none. Start from its source.")
     fill = fill_of(pretrained, channels)
     options = {**pretrained.options, **({"fill": fill} if fill else {})}
     tensors = read_weights(path)
@@ -98,12 +101,19 @@ def build_pretrained(
         model = model_class(channels, architecture=pretrained.architecture, **options)
     except (TypeError, ValueError) as error:
         raise CheckpointError(path.parent, f"its config.json does not build a model: {error}") from error
+    if any(tensor.dtype == torch.float64 for tensor in tensors.values()):
+        model.double()
     known = [pretrained.channels[k] for k in network_order(pretrained.channels)]
     own = known if fill else [channels[k] for k in network_order(channels)]
     replaced = load_weights(model.network, tensors, path, known, own)
     if not replaced:
         torch.set_rng_state(state)  # reading a file draws nothing from the caller's random numbers
-    _set_scales(model, pretrained)
+    try:
+        _set_scales(model, pretrained)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            path.parent, f"the scales in its config.json are not those of its channels: {error}"
+        ) from error
     warn_replaced(model_id, replaced)
     return model.eval()
 

@@ -66,7 +66,7 @@ class Poseidon(
         time_scale: float | None = None,
         boundary: str | None = None,
         native: bool = False,
-        fill: Sequence[tuple[int, float]] = (),
+        fill: Sequence[Sequence[int | float]] = (),
     ) -> None:
         super().__init__()
         self.channels = parse_channels(channels)
@@ -174,7 +174,8 @@ class Poseidon(
             scales = {name: getattr(self.normalization, name).tolist() for name in names}
         own = {name: value for name, value in self.config.items() if name not in ("channels", "architecture")}
         described = {"channels": channel_dicts(self.channels), "scales": scales, "options": own}
-        write_folder(save_directory, to_dict(self.network.config, described), self.network.state_dict())
+        config = to_dict(self.network.config, described, self._dtype)
+        write_folder(save_directory, config, self.network.state_dict())
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, config: Mapping[str, Any] | None = None, **rest: Any) -> Poseidon:

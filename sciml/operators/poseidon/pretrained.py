@@ -81,7 +81,7 @@ class Pretrained:
         return cls(architecture, channels, None, {"time_scale": 1.0})
 
 
-def to_dict(architecture: ScOTConfig, own: Mapping[str, Any]) -> dict[str, Any]:
+def to_dict(architecture: ScOTConfig, own: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
     """A ``config.json`` that the reference reads, with what only we know under "sciml"."""
     levels = len(architecture.depths)
     return {
@@ -91,7 +91,7 @@ def to_dict(architecture: ScOTConfig, own: Mapping[str, Any]) -> dict[str, Any]:
         "hidden_size": architecture.width(levels - 1),
         "num_layers": levels,
         "pretrained_window_sizes": [0] * max(levels, 4),
-        "torch_dtype": "float32",
+        "torch_dtype": str(dtype).removeprefix("torch."),
         "sciml": dict(own),
     }
 

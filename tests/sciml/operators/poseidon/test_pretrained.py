@@ -99,6 +99,17 @@ def test_saved_model_comes_back_with_units_channels_and_scales(tmp_path: Path) -
     assert all(torch.equal(a, b) for a, b in zip(back.state_dict().values(), model.state_dict().values()))
 
 
+def test_saved_double_precision_and_completed_states_come_back(published: Path, tmp_path: Path) -> None:
+    model, _ = quietly(published, channels=VELOCITY)
+    model.double().save_pretrained(tmp_path)
+    back, said = quietly(tmp_path)
+    assert not said and back.config == model.config
+    assert all(torch.equal(a, b) for a, b in zip(back.state_dict().values(), model.state_dict().values()))
+    assert next(back.parameters()).dtype == torch.float64
+    with pytest.raises(ValueError, match="velocity_x, velocity_y, which"):
+        Poseidon.from_pretrained(tmp_path, channels=["height"])
+
+
 def test_own_checkpoint_holds_the_same_model(tmp_path: Path) -> None:
     model = Poseidon(["u", "v"], architecture=tiny(), time_scale=2.0)
     back = load_operator(save_operator(model, tmp_path / "operator.safetensors"))
@@ -234,6 +245,8 @@ def _renamed(folder: Path) -> None:
         (_edited(num_heads=[5, 4]), "heads that divide"),
         (_edited(num_channels="four"), "num_channels"),
         (_edited(sciml={"channels": []}), "config.json"),
+        (_edited(sciml={"channels": [*"abcd"], "scales": {"mean": [1.0]}, "options": {}}), "scales"),
+        (_edited(sciml={"channels": [*"abcd"], "scales": None, "options": {"colour": 1}}), "colour"),
         (_renamed, "missing.*embeddings.norm.weight.weight.*unexpected.*stray"),
     ],
 )
