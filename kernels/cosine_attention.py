@@ -74,20 +74,19 @@ class _Recomputed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-        ctx.inputs = query, key
         scaled, at_query = _unit(query)
         scaled.mul_(scale)
         unit, at_key = _unit(key)
         fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
         outcome, log_sums = fused(scaled, unit, value, attn_mask=bias, scale=1.0)
-        ctx.save_for_backward(scaled, unit, value, scale, bias, outcome, log_sums, at_query, at_key)
+        ctx.save_for_backward(query, key, scaled, unit, value, scale, bias, outcome, log_sums, at_query, at_key)
         return outcome
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        scaled, unit, value, scale, bias, outcome, log_sums, at_query, at_key = ctx.saved_tensors
+        query, key, scaled, unit, value, scale, bias, outcome, log_sums, at_query, at_key = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is asked for
-            inputs = *ctx.inputs, value, scale, bias
+            inputs = query, key, value, scale, bias
             return torch.autograd.grad(cosine_attention_reference(*inputs), inputs, gradient, create_graph=True)
         of_scaled, of_unit, of_value, of_bias = _gradients(scaled, unit, value, bias, outcome, log_sums, gradient)
         # A change along a vector changes nothing but its length.

@@ -144,7 +144,7 @@ def load_tensor_state(module: nn.Module, tensors: Mapping[str, Tensor], path: st
     Raises:
         CheckpointError: a tensor is missing, left over or of another shape; the module is untouched then.
     """
-    _check_tensors(module, tensors, path)
+    check_tensors(module, tensors, path)
     module.load_state_dict(dict(tensors), strict=False)  # names were checked; some modules add entries of their own
 
 
@@ -166,7 +166,7 @@ def unwrapped(operator: nn.Module) -> nn.Module:
     return bare
 
 
-def _check_tensors(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
+def check_tensors(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
     """Refuse tensors that are not those of a module: CheckpointError."""
     expected = tensor_state(module)
     missing, left_over = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
@@ -235,7 +235,7 @@ def _check_size(
             skeleton = _build(path, checkpoint, operator_class)
     except NotImplementedError:
         return  # an operator that computes with values as it is made; it is checked once built
-    _check_tensors(skeleton, tensors, path)
+    check_tensors(skeleton, tensors, path)
 
 
 def _build(path: str | Path, checkpoint: Checkpoint, operator_class: type[nn.Module]) -> nn.Module:

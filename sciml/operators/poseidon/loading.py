@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from sciml.checkpoint import check_tensors
+from sciml.datasets.channel import Channel
 from sciml.hub import HubMixin, weights_file
 from sciml.operators.physical import ChannelLike
 from sciml.tensor_file import CheckpointError
@@ -20,7 +22,6 @@ from .network import ScOT
 from .pretrained import (
     WEIGHTS,
     Pretrained,
-    check_tensors,
     fill_of,
     load_weights,
     network_order,
@@ -92,10 +93,19 @@ def build_pretrained(
     if pretrained.options.get("fill") and [c.name for c in channels] != [c.name for c in pretrained.channels]:
         names = ", ".join(channel.name for channel in pretrained.channels)
         raise ValueError(f"Expected the channels {names}, which {model_id} completes, or none. Start from its source.")
-    fill = fill_of(pretrained, channels)
-    options = {**pretrained.options, **({"fill": fill} if fill else {})}
+    model, replaced = _filled(model_class, pretrained, channels, path)
+    warn_replaced(model_id, replaced)
+    return model.eval()
+
+
+def _filled(
+    model_class: type[Model], pretrained: Pretrained, channels: tuple[Channel, ...], path: Path
+) -> tuple[Model, list[str]]:
+    """The model for these channels with the weights of a file, and what of them was drawn anew."""
     tensors = read_weights(path)
     _check_size(pretrained.architecture, tensors, path)
+    fill = fill_of(pretrained, channels)
+    options = {**pretrained.options, **({"fill": fill} if fill else {})}
     state = torch.get_rng_state()
     try:
         model = model_class(channels, architecture=pretrained.architecture, **options)
@@ -111,21 +121,18 @@ def build_pretrained(
     try:
         _set_scales(model, pretrained)
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            path.parent, f"the scales in its config.json are not those of its channels: {error}"
-        ) from error
-    warn_replaced(model_id, replaced)
-    return model.eval()
+        raise CheckpointError(path.parent, f"the scales in its config.json do not fit its channels: {error}") from error
+    return model, replaced
 
 
 def _check_size(architecture: ScOTConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Refuse a config that does not belong to the tensors, before it can ask for memory that the file does not need."""
     try:
         with torch.device("meta"):
-            skeleton = ScOT(architecture).state_dict()
+            skeleton = ScOT(architecture)
     except (RuntimeError, OverflowError) as error:
         raise CheckpointError(path.parent, f"its config.json does not build a network: {error}") from error
-    check_tensors(tensors, skeleton, path)
+    check_tensors(skeleton, tensors, path)
 
 
 def _set_scales(model: Poseidon, pretrained: Pretrained) -> None:

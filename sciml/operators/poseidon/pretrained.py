@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sciml.checkpoint import load_tensor_state
+from sciml.datasets.atomic import replacing
 from sciml.datasets.channel import Channel
 from sciml.operators.physical import ChannelLike, channel_dicts, dynamic_channels, parse_channels
 from sciml.tensor_file import CheckpointError
@@ -119,25 +120,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def write_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """``config.json`` and ``model.safetensors``, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     stored = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-
-    def weights(path: Path) -> None:
+    with replacing(folder / WEIGHTS[0]) as path:
+        path.touch()
+        mode = path.stat().st_mode
         save_file(stored, path, metadata={"format": "pt"})
-
-    def described(path: Path) -> None:
+        path.chmod(mode)  # safetensors makes files that only their owner can read, whatever the umask
+    with replacing(folder / "config.json") as path:
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-    for name, write in ((WEIGHTS[0], weights), ("config.json", described)):
-        partial = folder / f".{name}.partial"
-        try:
-            partial.write_bytes(b"")
-            mode = partial.stat().st_mode
-            write(partial)
-            partial.chmod(mode)  # safetensors makes files that only their owner can read, whatever the umask
-            os.replace(partial, folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def wanted_channels(
@@ -192,22 +182,8 @@ def load_weights(
     replaced: list[str] = []
     if not same:
         tensors, replaced = _for_channels(tensors, state, known, wanted)
-    check_tensors(tensors, state, path)
-    network.load_state_dict(tensors)
+    load_tensor_state(network, tensors, path)
     return replaced
-
-
-def check_tensors(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse tensors of other names or shapes than those of a network: CheckpointError."""
-    missing, left_over = sorted(state.keys() - tensors.keys()), sorted(tensors.keys() - state.keys())
-    if missing or left_over:
-        groups = (("missing", missing), ("unexpected", left_over))
-        parts = [f"{len(names)} {word}, such as {', '.join(names[:3])}" for word, names in groups if names]
-        raise CheckpointError(path, f"the tensors are not those of its config.json: {'; '.join(parts)}.")
-    for name, value in state.items():
-        if tensors[name].shape != value.shape:
-            found = tuple(tensors[name].shape)
-            raise CheckpointError(path, f"expected {name} of shape {tuple(value.shape)}, found {found}.")
 
 
 def _for_channels(

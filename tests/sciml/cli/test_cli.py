@@ -1,7 +1,6 @@
 """The commands as a user calls them: what they print, write and answer to bad input."""
 
 import json
-import sys
 from pathlib import Path
 
 import h5py
@@ -10,21 +9,8 @@ import pytest
 
 from sciml import __version__
 from sciml.benchmark import read_rows
-from sciml.cli import main
 from sciml.datasets import Axis, Channel, Header, Trajectories, Trajectory, open_dataset, write_dataset
-
-
-def run(*arguments: object) -> int:
-    """The exit code of a command."""
-    before = sys.argv
-    sys.argv = ["sciml", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    finally:
-        sys.argv = before
-    return 0
+from tests.sciml.cli.command import run
 
 
 @pytest.fixture(scope="module")

@@ -1,25 +1,11 @@
 """``sciml data pdegym`` and ``sciml gains`` as a user calls them."""
 
 import json
-import sys
 
 from sciml.benchmark import ScalingCurve, save_curves
-from sciml.cli import main
 from sciml.datasets.pdegym_catalogue import PDEGYM, pdegym_set
 from tests.datasets.pdegym_files import write_set
-
-
-def run(*arguments):
-    """The exit code of a command."""
-    before = sys.argv
-    sys.argv = ["sciml", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    finally:
-        sys.argv = before
-    return 0
+from tests.sciml.cli.command import run
 
 
 def test_every_set_is_listed_with_what_is_missing(tmp_path, capsys):

@@ -13,7 +13,7 @@ from sciml.cli.training import settings_for
 from sciml.datasets import Axis, Channel, Header, Trajectory, write_dataset
 from sciml.operators import Poseidon
 from sciml.training import FitSettings, GroupedRelativeLoss, PoseidonGroups, finetuning, mean_square, scratch
-from tests.sciml.cli.test_cli import run
+from tests.sciml.cli.command import run
 from tests.sciml.training.tiny import FLOW, small_poseidon, small_waves, tiny, weights
 
 QUICK = ("--device", "cpu", "--epochs", 2, "--batch-size", 4)
