@@ -43,6 +43,10 @@ def cosine_attention(
     if not dropout and _recomputes(query, key, value, scale, bias):
         return _Recomputed.apply(query, key, value, scale, bias)
     query, key = _unit(query)[0] * scale.to(query.dtype), _unit(key)[0]
+    if bias.requires_grad and not any(part.requires_grad for part in (query, key, value)):
+        # PyTorch's kernels keep no sums of weights then, and on CUDA read where there are none in the backward pass.
+        weights = (query @ key.mT + bias).softmax(dim=-1)
+        return F.dropout(weights, dropout) @ value
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
 
 

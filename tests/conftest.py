@@ -1,5 +1,6 @@
 """Shared test set-up: shapes in signatures are checked, threads are kept off each other's cores."""
 
+import importlib.util
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,7 +26,8 @@ CHECKED = [
     "sciml.solvers.step_doubling",
     "sciml.training",
 ]
-install_import_hook(CHECKED, "beartype.beartype")
+if importlib.util.find_spec("beartype") is not None:
+    install_import_hook(CHECKED, "beartype.beartype")
 
 import torch
 

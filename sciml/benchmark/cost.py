@@ -30,6 +30,7 @@ class PeakMemory:
 
     def __enter__(self) -> PeakMemory:
         if self.device.type == "cuda":
+            torch.cuda.init()  # which resetting does not do by itself for a device with a number
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
             self._sampler.start()

@@ -15,6 +15,7 @@ from sciml.datasets.windows import Trajectories
 from sciml.metrics import METRICS
 from sciml.metrics.rollout import correlation, correlation_time, nrmse
 from sciml.metrics.spectra import energy_spectrum
+from sciml.operators.physical import take
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.solve import solve
 
@@ -77,8 +78,8 @@ def evaluate(operator: nn.Module, test: Trajectories, *, batch_size: int = 8) ->
         t, u = (torch.stack(parts).to(device) for parts in zip(*windows))
         gap = (t[:, 1:] - t[:, :-1]).amax(dim=1)
         rollout = solve(operator, u[:, 0], t, FixedStep(gap), throw=False).ys
-        predictions.append(rollout[:, 1:, dynamic].cpu())
-        targets.append(u[:, 1:, dynamic].cpu())
+        predictions.append(take(rollout[:, 1:], dynamic, dim=2).cpu())
+        targets.append(take(u[:, 1:], dynamic, dim=2).cpu())
         one_step.append(_one_step_nrmse(operator, t, u, dynamic).cpu())
     prediction, target = torch.cat(predictions), torch.cat(targets)
     metrics = {name: float(metric.function(prediction, target)) for name, metric in _GRID_METRICS.items()}
@@ -97,8 +98,8 @@ def evaluate(operator: nn.Module, test: Trajectories, *, batch_size: int = 8) ->
 
 def _one_step_nrmse(operator: nn.Module, t: Tensor, u: Tensor, dynamic: list[int]) -> Tensor:
     """From each true frame to the next, (batch, time)."""
-    steps = [operator(t[:, k], t[:, k + 1] - t[:, k], u[:, k]).y[:, dynamic] for k in range(t.shape[1] - 1)]
-    return nrmse(torch.stack(steps, dim=1), u[:, 1:, dynamic])
+    steps = [operator(t[:, k], t[:, k + 1] - t[:, k], u[:, k]).y for k in range(t.shape[1] - 1)]
+    return nrmse(take(torch.stack(steps, dim=1), dynamic, dim=2), take(u[:, 1:], dynamic, dim=2))
 
 
 def _sample(test: Trajectories, prediction: Tensor, target: Tensor, dynamic: list[int]) -> dict[str, Tensor]:

@@ -71,7 +71,7 @@ class ODERNN(nn.Module):
         state, states = values.new_zeros(len(values), self.hidden), []
         for i in reversed(range(values.shape[1])):
             if bool(begun.any()):
-                state = self._flow(state, ts[:, [i + 1, i]], begun)
+                state = self._flow(state, ts[:, i : i + 2].flip(1), begun)
             state = torch.where(observed[:, i, None], self.cell(inputs[:, i], state), state)
             begun = begun | observed[:, i]
             states.append(state)

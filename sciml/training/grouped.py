@@ -91,8 +91,8 @@ class GroupedRelativeLoss:
                 f"Expected groups that add up to {target.shape[1]} channels, those that are not static, got {groups}. "
                 "Take GroupedRelativeLoss.by_field(train.channels)."
             )
-        kept = torch.ones((), dtype=torch.bool, device=target.device) if self.mask is None else self.mask
-        kept = kept.expand(target.shape)
+        mask = torch.ones((), dtype=torch.bool, device=target.device) if self.mask is None else self.mask
+        kept = mask.to(target.device).expand(target.shape)
         error = torch.where(kept, prediction - target, 0.0).abs() ** self.p
         size = (target if self.reference else torch.where(kept, target, 0.0)).abs() ** self.p
         errors, sizes, counts = (_sums(values, groups, self.reference) for values in (error, size, kept.to(error)))

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sciml.operators.physical import take
+
 from .loss import Loss
 from .settings import FitSettings
 
@@ -33,12 +35,13 @@ class NormalisedLoss:
         """Gaussian noise for ``u``: ``scale`` stds of each channel, nothing on static ones."""
         std: Tensor = self._normalization.std.to(u)  # type: ignore[union-attr, assignment]
         dynamic = torch.zeros_like(std)
-        dynamic[self._dynamic] = scale
+        for k in self._dynamic:  # a list as index, or a number that is assigned, would be copied to the device
+            dynamic[k].fill_(scale)
         return torch.randn_like(u) * _along(std * dynamic, u, self._axis)
 
     def _encoded(self, u: Tensor) -> Tensor:
         encoded: Tensor = self._normalization.encode(u.movedim(self._axis, 1))  # type: ignore[union-attr, operator]
-        return encoded if len(self._dynamic) == encoded.shape[1] else encoded[:, self._dynamic]
+        return take(encoded, self._dynamic)
 
 
 class TrainingObjective(nn.Module):
