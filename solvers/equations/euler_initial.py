@@ -281,8 +281,9 @@ def _random_sines(
 
 def _uniform(batch: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Uniform numbers in [0, 1), drawn sample by sample."""
-    where = {"generator": generator, "dtype": torch.float64, "device": generator.device}
-    return torch.stack([torch.rand(shape, **where) for _ in range(batch)])
+    device = generator.device
+    draws = [torch.rand(shape, generator=generator, dtype=torch.float64, device=device) for _ in range(batch)]
+    return torch.stack(draws)
 
 
 def _plane(cells: int, length: float = 1.0, device: torch.device | None = None) -> tuple[Tensor, Tensor]:

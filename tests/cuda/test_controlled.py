@@ -150,8 +150,8 @@ def test_penalties(name: str, adjoint: Any, device: torch.device) -> None:
         values.append(value.detach())
         gradients.append(torch.autograd.grad(value.sum(), list(stepper.parameters())))
     # Errors are differences of slopes that cancel to some digits.
-    assert_same(*values, device, rtol=1e-5, atol=1e-8)
-    assert_same_gradients(*gradients, device, rtol=1e-4)
+    assert_same(*values, device, rtol=1e-4, atol=1e-7)
+    assert_same_gradients(*gradients, device, rtol=1e-3)
 
 
 def test_penalties_of_stochastic_steps(device: torch.device) -> None:

@@ -38,7 +38,7 @@ from tests.problems import ADAPTIVE, COMPLEX, STEPPERS, Case
 from tests.solvers.test_symplectic import SCHEMES
 
 PID = PIDController(1e-5, 1e-7)
-ITERATED = ("Reversible",)
+LOOSE = PIDController(1e-4, 1e-5)
 by_name = {"ids": lambda case: case.name}
 
 
@@ -109,7 +109,7 @@ def test_large_implicit_systems(scheme: str, solver: str, device: torch.device) 
     stepper = IMPLICIT[scheme](NEWTON[solver]())
     # Differences of rounded values are noise from the eighth digit on, and steps are as good as their tolerance.
     rtol = 1e-6 if "differences" in solver else 1e-8
-    agree(device, stepper, numbers(3, 20), spans(4, (1.0, 0.2, 0.5)), PID, rtol=rtol, atol=rtol, iterates=True)
+    agree(device, stepper, numbers(3, 20), spans(3, (0.3, 0.1, 0.2)), LOOSE, rtol=rtol, atol=rtol, iterates=True)
 
 
 def test_a_gauss_scheme_with_complex_pairs_and_krylov(device: torch.device) -> None:
@@ -118,8 +118,8 @@ def test_a_gauss_scheme_with_complex_pairs_and_krylov(device: torch.device) -> N
 
 
 def test_rosenbrock_with_krylov(device: torch.device) -> None:
-    stepper = Rosenbrock(reaction, RODAS5P, linear=GMRES(rtol=1e-10))
-    agree(device, stepper, numbers(3, 8), spans(3, (0.6, 0.2, 0.4)), PID, rtol=1e-7, atol=1e-8, iterates=True)
+    stepper = Rosenbrock(reaction, RODAS5P, linear=GMRES(rtol=1e-9))
+    agree(device, stepper, numbers(3, 8), spans(3, (0.2, 0.1, 0.15)), LOOSE, rtol=1e-7, atol=1e-8, iterates=True)
 
 
 STRUCTURED = {

@@ -92,8 +92,8 @@ def odeint_dense(
         InputError: an argument is not what is expected.
         IntegrationError: the integration did not reach its end.
     """
-    where = {"dtype": torch.float64, "device": Packing.of(y0).pack(y0).device}
-    ends = torch.stack([torch.as_tensor(end, **where).reshape(()) for end in (t0, t1)])
+    device = Packing.of(y0).pack(y0).device
+    ends = torch.stack([torch.as_tensor(end, dtype=torch.float64, device=device).reshape(()) for end in (t0, t1)])
     problem = pose(func, y0, ends, rtol=rtol, atol=atol)
     chosen = method_of(method)
     if not isinstance(chosen, Adaptive):
