@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from .constants import Constant
 from .extrapolation import extrapolated_midpoint
 from .host import plain
 from .runge_kutta import RungeKutta
@@ -74,9 +75,6 @@ class Adams(nn.Module):
         ValueError: an order or a number of corrections out of range.
     """
 
-    points: Tensor
-    classical: Tensor
-
     def __init__(self, vector_field: Callable[[Tensor, State], State], order: int = 4, *, corrections: int = 1) -> None:
         super().__init__()
         lowest = 1 if corrections == 0 else 2
@@ -93,8 +91,7 @@ class Adams(nn.Module):
         self.stability = _stability(self.memory, corrections)
         self.first = RungeKutta(vector_field, extrapolated_midpoint((order + 2) // 2))
         points, self.gauss = _gauss_rule((order + 1) // 2)
-        self.register_buffer("points", torch.tensor(points, dtype=torch.float64), persistent=False)
-        self.register_buffer("classical", torch.tensor(_classical(self.memory), dtype=torch.float64), persistent=False)
+        self._points, self._classical = Constant(points), Constant(_classical(self.memory))
 
     def over(self, vector_field: Callable[[Tensor, State], State]) -> Adams:
         """The same method over another vector field."""
@@ -147,11 +144,11 @@ class Adams(nn.Module):
         nodes = _relative(history.times, t, dt, young)
         slopes = history.slopes
         equal = _equal(nodes, history.times, t, dt)
-        weights, error_weights = self._step_weights(nodes, equal, self.classical[:, 1, 1:])
+        weights, error_weights = self._step_weights(nodes, equal, self._classical.like(nodes)[:, 1, 1:])
         end = mixed(_sum_onto(y, weights * dt, slopes), first_y)
         if self.corrections:
             nodes = torch.cat([torch.ones_like(nodes[:1]), nodes])
-            weights, error_weights = self._step_weights(nodes, equal, self.classical[:, 0])
+            weights, error_weights = self._step_weights(nodes, equal, self._classical.like(nodes)[:, 0])
             weights = weights * dt
             known = _sum_onto(y, weights[1:], slopes)
             for _ in range(self.corrections):
@@ -173,7 +170,7 @@ class Adams(nn.Module):
 
     def _step_weights(self, nodes: Tensor, equal: Tensor | None, classical: Tensor) -> tuple[Tensor, Tensor]:
         """``weights(nodes)``, but ``classical`` for the samples whose steps are equal; one column for all of them."""
-        known = classical.to(nodes)[..., None].unbind(0)
+        known = classical[..., None].unbind(0)
         if equal is None:
             return self.weights(nodes)
         if not _may_hold(~equal):
@@ -189,7 +186,7 @@ class Adams(nn.Module):
         Returns:
             The weights of the slopes, and by how much they change if the last node is left out.
         """
-        points = self.points.to(nodes)[:, None]
+        points = self._points.like(nodes)[:, None]
         same = torch.eye(len(nodes), dtype=torch.bool, device=nodes.device)[:, :, None]
         spread = _product((nodes - nodes[:, None]).masked_fill(same, 1))
         reach = (points if end is None else points * end) - nodes[:, None]

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .constants import Constant
 from .state import State, broadcast, leaves, map_state, real_dtype, rms_norm
 from .stepper import Step
 from .tableau import ButcherTableau, Row
@@ -134,13 +135,12 @@ class _Plan:
     first_same_as_last: bool
     pair: _Pair | None
     used: tuple[int, ...]
-    powers: Tensor
+    powers: Constant
 
     @classmethod
     def of(cls, tableau: ButcherTableau) -> _Plan:
         used = tuple(stage for stage, row in enumerate(tableau.interpolant) if any(row))
-        with torch.inference_mode(False):  # a tensor made in inference mode would be of no use to autograd later
-            powers = torch.tensor([tableau.interpolant[stage] for stage in used], dtype=torch.float64)
+        by_power = zip(*(tableau.interpolant[stage] for stage in used))
         stages, extra = _rows(tableau.c[1:], tableau.a[1:]), _rows(tableau.extra_c, tableau.extra_a)
         end, error = WeightedSum.of(tableau.b), WeightedSum.of(tableau.b_error) if tableau.b_error else None
         return cls(
@@ -153,7 +153,7 @@ class _Plan:
             first_same_as_last=tableau.first_same_as_last,
             pair=_Pair.of(tableau),
             used=used,
-            powers=powers.T[..., None] if used else powers,
+            powers=Constant([[[coefficient] for coefficient in row] for row in by_power]),
         )
 
 
@@ -268,7 +268,7 @@ class _Stages:
 
     def _weights(self, theta: Tensor) -> Tensor:
         """sum_j coefficient_j theta^(j - 1), (used, rows); element by element, so that batching changes no bit."""
-        *lower, total = self._plan.powers.to(theta).unbind(0)
+        *lower, total = self._plan.powers.like(theta).unbind(0)
         for coefficient in reversed(lower):
             total = torch.addcmul(coefficient, total, theta)
         return total

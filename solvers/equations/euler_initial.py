@@ -1,7 +1,7 @@
 """Initial states of the Euler equations, as (density, velocity, pressure) on cell centres.
 
 Boxes are [0, length] along each axis; ``cells`` counts the cells of an axis. Random states take a ``torch.Generator``
-and draw one sample after the other, so that sample k does not depend on the size of the batch.
+and draw one sample after the other, so that sample k does not depend on the size of the batch; they lie on its device.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def random_quadrants(
     The ranges are those of M. Herde et al., "Poseidon: Efficient Foundation Models for PDEs" (2024), dataset CE-RP, as
     far as we know them.
     """
-    ranges = torch.tensor([density, velocity, velocity, pressure], dtype=torch.float64)
+    ranges = torch.tensor([density, velocity, velocity, pressure], dtype=torch.float64, device=generator.device)
     states = ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * _uniform(batch, (4, 4), generator)
     return quadrants(states, cells).to(dtype)
 
@@ -175,7 +175,7 @@ def kelvin_helmholtz(
     ``modes`` sines with random weights and phases, of the given amplitude. Smooth, since with a jump the small scales
     are set by the grid (C. P. McNally, W. Lyra, J.-C. Passy, Astrophys. J. Suppl. 201 (2012)).
     """
-    x, y = _plane(cells)
+    x, y = _plane(cells, device=generator.device)
     lower, upper = _random_sines((batch, 2), x[:, 0], modes, amplitude, generator)[..., None].unbind(dim=1)
     band = 0.5 * (torch.tanh((y - 0.25 - lower) / width) - torch.tanh((y - 0.75 - upper) / width))
     still = torch.zeros_like(band)
@@ -198,7 +198,7 @@ def shear_layer(
 
     After D. L. Brown, M. L. Minion, J. Comput. Phys. 122 (1995), at Mach number ``mach`` instead of 0.
     """
-    x, y = _plane(cells)
+    x, y = _plane(cells, device=generator.device)
     profile = torch.tanh((y - 0.25) / width) - torch.tanh((y - 0.75) / width) - 1
     crossing = _random_sines((batch,), x[:, 0], modes, amplitude, generator)[..., None].expand(batch, cells, cells)
     one = torch.ones_like(crossing)
@@ -247,7 +247,7 @@ def gaussian_vortices(
     0.08 and a peak vorticity of -25 to 25. The velocity is that of the stream function, free of divergence, by FFT.
     """
     draws = _uniform(batch, (4, vortices, 1, 1), generator)
-    x, y = _plane(cells)
+    x, y = _plane(cells, device=generator.device)
     dx, dy = (torch.remainder(axis - draws[:, k] + 0.5, 1) - 0.5 for k, axis in enumerate((x, y)))
     width, peak = 0.03 + 0.05 * draws[:, 2], 50 * draws[:, 3] - 25
     vorticity = (peak * torch.exp(-0.5 * (dx * dx + dy * dy) / width**2)).sum(dim=1)
@@ -259,7 +259,7 @@ def gaussian_vortices(
 def _velocity_of(vorticity: Tensor) -> tuple[Tensor, Tensor]:
     """The divergence-free velocity with v_x - u_y = vorticity - its mean, on the periodic unit square."""
     cells = vorticity.shape[-1]
-    k = 2 * math.pi * torch.fft.fftfreq(cells, 1 / cells, dtype=torch.float64)
+    k = 2 * math.pi * torch.fft.fftfreq(cells, 1 / cells, dtype=torch.float64, device=vorticity.device)
     kx, ky = k[:, None], k[None, :]
     squared = kx * kx + ky * ky
     squared[0, 0] = 1.0
@@ -274,18 +274,19 @@ def _random_sines(
     """(*shape, x): sums of sines of 1 to ``modes`` periods with random weights, which add up to the amplitude."""
     batch, *functions = shape
     weight, phase = _uniform(batch, (*functions, 2, modes, 1), generator).unbind(dim=-3)
-    periods = torch.arange(1, modes + 1, dtype=torch.float64)[:, None]
+    periods = torch.arange(1, modes + 1, dtype=torch.float64, device=x.device)[:, None]
     waves = weight * torch.sin(2 * math.pi * (periods * x + phase))
     return amplitude * waves.sum(dim=-2) / weight.sum(dim=-2)
 
 
 def _uniform(batch: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Uniform numbers in [0, 1), drawn sample by sample."""
-    draws = [torch.rand(shape, generator=generator, dtype=torch.float64) for _ in range(batch)]
+    device = generator.device
+    draws = [torch.rand(shape, generator=generator, dtype=torch.float64, device=device) for _ in range(batch)]
     return torch.stack(draws)
 
 
-def _plane(cells: int, length: float = 1.0) -> tuple[Tensor, Tensor]:
+def _plane(cells: int, length: float = 1.0, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
     """Coordinates x (cells, 1) and y (1, cells) of a square."""
-    x = cell_centres(cells, length)
+    x = cell_centres(cells, length).to(device)
     return x[:, None], x[None, :]

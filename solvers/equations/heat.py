@@ -53,5 +53,5 @@ class Heat(nn.Module):
         u, k = y.split(1, dim=1)
         rate = divergence_of_flux(u, k, self.boundary, self.spacing)
         if self.source is not None:
-            rate = rate + (self.source if isinstance(self.source, Tensor) else self.source(t))
+            rate = rate + (self.source.to(u) if isinstance(self.source, Tensor) else self.source(t))
         return torch.cat([rate, torch.zeros_like(k)], dim=1)

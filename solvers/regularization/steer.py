@@ -22,8 +22,8 @@ def random_end(
     gap = (ts[..., -1] - ts[..., -2]).abs().min()
     if not 0 <= width < float(gap):
         raise ValueError(f"Expected 0 <= width < {float(gap)}, the last gap of ts, got {width}.")
-    shift = width * (2 * torch.rand((), generator=generator, dtype=ts.dtype) - 1)
-    return torch.cat([ts[..., :-1], ts[..., -1:] + shift.to(ts.device)], dim=-1)
+    shift = width * (2 * _uniform((), ts, generator) - 1)
+    return torch.cat([ts[..., :-1], ts[..., -1:] + shift], dim=-1)
 
 
 def jitter(
@@ -40,8 +40,14 @@ def jitter(
         raise ValueError(
             f"Expected 0 <= fraction <= 0.5, got {fraction}: beyond, neighbouring times could change places."
         )
-    uniform = torch.rand(ts.shape, generator=generator, dtype=ts.dtype).to(ts.device)
+    uniform = _uniform(ts.shape, ts, generator)
     gaps = ts.diff(dim=-1)
     none = torch.zeros_like(ts[..., :1])
     before, after = torch.cat([none, gaps], dim=-1), torch.cat([gaps, none], dim=-1)
     return ts + fraction * torch.where(uniform < 0.5, (2 * uniform - 1) * before, (2 * uniform - 1) * after)
+
+
+def _uniform(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Numbers in [0, 1), drawn where the generator is, by default on the host."""
+    device = "cpu" if generator is None else generator.device
+    return torch.rand(shape, generator=generator, dtype=like.dtype, device=device).to(like.device)

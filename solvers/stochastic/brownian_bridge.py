@@ -55,7 +55,8 @@ class Bridge:
         Returns:
             Both (batch, *shape), float64.
         """
-        scaled = place * _powers(self.levels + 1, place)
+        powers = _powers(self.levels + 1, place)
+        scaled = place * powers
         position = scaled.frac()
         depth = int((position != 0).any(dim=1).sum())  # of places like 1/2 and 3/8 no deeper level is seen
         w = torch.zeros(key.shape, dtype=torch.float64, device=key.device)
@@ -65,18 +66,15 @@ class Bridge:
         group = max(_LARGEST // max(w.numel(), 1), 1)
         for first in range(0, depth, group):
             rows = slice(first, min(first + group, depth))
-            for_w, for_integral = self._coefficients(position[rows], rows)
+            for_w, for_integral = self._coefficients(position[rows], self.width / powers[rows], rows)
             normals = torch.cat(normal_pairs(key, _behind(node[rows], key), self.dtype)).to(torch.float64)
             w += sum_first(_behind(for_w, key) * normals)
             if integral:
                 of_w += sum_first(_behind(for_integral, key) * normals)
         return w, of_w
 
-    def _coefficients(self, position: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    def _coefficients(self, position: Tensor, widths: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         """Of the levels' first and then of their second normals: in W, and in its integral."""
-        levels = range(rows.start, rows.stop)
-        widths = torch.tensor([self.width * 0.5**level for level in levels], dtype=torch.float64)
-        widths = widths.to(position.device)[:, None]
         halved = min(rows.stop, self.levels) - rows.start
         parts = [_halving(position[:halved], widths[:halved])]
         if rows.stop > self.levels:

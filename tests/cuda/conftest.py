@@ -12,4 +12,4 @@ def device() -> torch.device:
     name = os.environ.get("SCIML_TEST_DEVICE", "cuda")
     if name == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    return torch.device(name)
+    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)

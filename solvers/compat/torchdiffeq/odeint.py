@@ -12,6 +12,7 @@ from .adaptive import Adaptive
 from .callbacks import Announcer
 from .errors import InputError
 from .methods import method_of
+from .packing import Packing
 from .problem import Problem, pose
 from .run import Outcome
 
@@ -91,7 +92,8 @@ def odeint_dense(
         InputError: an argument is not what is expected.
         IntegrationError: the integration did not reach its end.
     """
-    ends = torch.stack([torch.as_tensor(end, dtype=torch.float64).reshape(()) for end in (t0, t1)])
+    device = Packing.of(y0).pack(y0).device
+    ends = torch.stack([torch.as_tensor(end, dtype=torch.float64, device=device).reshape(()) for end in (t0, t1)])
     problem = pose(func, y0, ends, rtol=rtol, atol=atol)
     chosen = method_of(method)
     if not isinstance(chosen, Adaptive):

@@ -199,7 +199,7 @@ class Coefficients:
         """A unit vector of noise for each sample, or none of it."""
         size = y.shape[1] if self.noise is Noise.DIAGONAL else self._noise_channels()
         w = y.new_zeros(len(y), size)
-        return w if column is None else torch.nn.functional.one_hot(torch.tensor(column), size).to(w).expand_as(w)
+        return w if column is None else torch.eye(size, dtype=w.dtype, device=w.device)[column].expand_as(w)
 
     def _noise_channels(self) -> int:
         if self.noise_size is None:
