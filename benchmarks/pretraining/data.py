@@ -1,7 +1,7 @@
 """What the study trains on: fluids to pretrain, four other equations to finetune, all on 32 x 32 points, periodic.
 
-The files are made by ``sciml data make`` (``python -m benchmarks.pretraining.run data``): the compressible flows on
-these points, which is coarse, the others on 64 x 64, of which every second one is used.
+The files are made by ``sciml data make`` (``python -m benchmarks.pretraining.run data``): the compressible flows are
+solved on these points, which is coarse, the others on 64 x 64, of which every second one is used.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ PRETRAINING = {
     "ce-riemann": ("euler-2d-riemann", 0.1, "152,4,4"),
 }
 TASKS = {
-    "wave": ("wave-2d", 0.05, "128,8,64"),
-    "allen-cahn": ("allen-cahn-2d", 0.5, "128,8,64"),
-    "heat": ("heat-2d", 0.04, "128,8,64"),
-    "fitzhugh-nagumo": ("fitzhugh-nagumo-2d", 0.25, "128,8,64"),
+    "wave": ("wave-2d", 0.02, "64,8,64"),
+    "allen-cahn": ("allen-cahn-2d", 0.5, "64,8,64"),
+    "heat": ("heat-2d", 0.04, "64,8,64"),
+    "fitzhugh-nagumo": ("fitzhugh-nagumo-2d", 0.1, "64,8,64"),
 }
 
 
@@ -52,31 +52,33 @@ class Task:
 
     @classmethod
     def of(cls, name: str, folder: Path) -> Task:
-        path = folder / f"{name}.h5"
-        whole = Trajectories(path, split="test", space_stride=STRIDE)
+        path = folder / "tasks" / f"{name}.h5"
+        whole = Trajectories(path, split="test")
         test = torch.stack([whole[k].u[[0, -1]] for k in range(len(whole))])
         return cls(name, path, 10 * TASKS[name][1], test)
 
     def train(self, trajectories: int, seed: int) -> Trajectories:
         """All pairs of frames of some of the trajectories."""
-        return Trajectories(
-            self.path,
-            split="train",
-            lead_times=LEADS,
-            max_trajectories=trajectories,
-            seed=seed,
-            space_stride=STRIDE,
-        )
+        whole = Trajectories(self.path, split="train", max_trajectories=trajectories, seed=seed)
+        u = torch.stack([whole[k].u for k in range(len(whole))])
+        held = dataset_from_arrays(u.numpy(), whole[0].t.numpy(), channels=whole.channels)
+        return Trajectories(held, lead_times=LEADS)
 
 
 def make_files(folder: Path) -> None:
     """Make what is not there."""
-    for name, (family, dt, splits) in {**PRETRAINING, **TASKS}.items():
-        count = sum(int(part) for part in splits.split(","))
-        command = ["sciml", "data", "make", family, str(folder / f"{name}.h5"), "--frames", "11"]
-        command += ["--trajectories", str(count), "--dt", str(dt), "--splits", splits]
-        command += ["--size", "32", "--supersample", "1"] if name.startswith("ce-") else ["--size", "64"]
-        subprocess.run([sys.executable, "-m", *command], check=True)
+    (folder / "tasks").mkdir(parents=True, exist_ok=True)
+    for name, recipe in PRETRAINING.items():
+        _make(folder / f"{name}.h5", *recipe, size=32 if name.startswith("ce-") else 64, supersample=1)
+    for name, recipe in TASKS.items():
+        _make(folder / "tasks" / f"{name}.h5", *recipe, size=32, supersample=2)
+
+
+def _make(path: Path, family: str, dt: float, splits: str, *, size: int, supersample: int) -> None:
+    count = sum(int(part) for part in splits.split(","))
+    command = ["sciml", "data", "make", family, str(path), "--frames", "11", "--trajectories", str(count)]
+    command += ["--dt", str(dt), "--splits", splits, "--size", str(size), "--supersample", str(supersample)]
+    subprocess.run([sys.executable, "-m", *command], check=True)
 
 
 def pretraining_pairs(folder: Path) -> Trajectories:
