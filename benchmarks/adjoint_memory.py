@@ -42,6 +42,7 @@ from sciml.solvers.reversible import Reversible
 from sciml.solvers.tableaus import MIDPOINT
 
 DIMENSION, WIDTH, BATCH = 64, 128, 256
+SETTING = f"neural ODE {DIMENSION}-{WIDTH}-{DIMENSION}, batch {BATCH}, float32, midpoint rule"
 END = 1.0
 STEPS = (16, 32, 64, 128, 256, 512, 1024)
 ADJOINTS = {
@@ -104,8 +105,9 @@ def main() -> None:
     rows: list[Row] = []
     for steps in args.steps:
         rows += measured(steps, args)
-        save_rows("adjoint_memory", rows, args)  # a run that is stopped leaves what it has
-    report(rows, args)
+        text = report(rows, args)  # a run that is stopped leaves what it has
+    print(text)
+    draw(rows, args.out / f"{file_name('adjoint_memory', args.device)}.png", SETTING)
 
 
 def _arguments() -> argparse.Namespace:
@@ -220,21 +222,19 @@ def _relative(found: Tensor, exact: Tensor) -> float:
     return float((found.double() - exact).norm() / exact.norm())
 
 
-def report(rows: list[Row], args: argparse.Namespace) -> None:
-    """The rows as JSON, as three tables and as a picture."""
+def report(rows: list[Row], args: argparse.Namespace) -> str:
+    """The rows as JSON and as three tables, which are returned."""
     name = file_name("adjoint_memory", args.device)
     machine = save_rows("adjoint_memory", rows, args)
     device = machine.get("device", args.device.type)
     where = f"{device}, {machine['threads']} thread, torch {machine['torch']}, least of {args.repeats}"
-    setting = f"neural ODE {DIMENSION}-{WIDTH}-{DIMENSION}, batch {BATCH}, float32, midpoint rule"
     lines = ["# Memory and time of adjoints", "", f"`python benchmarks/adjoint_memory.py`: {where}.", ""]
-    lines += [f"A {setting}; see the script.", "", f"![]({name}.png)", ""]
+    lines += [f"A {SETTING}; see the script.", "", f"![]({name}.png)", ""]
     lines += table("Peak memory, MiB", rows, lambda row: f"{row.peak_bytes / 2**20:.2f}")
     lines += table("Time, ms", rows, lambda row: f"{row.milliseconds:.0f}")
     lines += table("Relative error of the gradient", rows, lambda row: f"{row.error:.0e}")
     (args.out / f"{name}.md").write_text("\n".join(lines))
-    print("\n".join(lines))
-    draw(rows, args.out / f"{name}.png", setting)
+    return "\n".join(lines)
 
 
 def table(title: str, rows: Sequence[Row], cell: Callable[[Row], str]) -> list[str]:

@@ -73,8 +73,9 @@ def main() -> None:
         if problem.module is not None:
             task = f"{problem.name}, training step"
             rows += run_task(problem, task, lambda c: c.train, args, _reference_gradient(problem))
-        save_rows("ode_solvers", rows, args)  # a run that is stopped leaves what it has
-    write(rows, args)
+        text = write(rows, args)  # a run that is stopped leaves what it has
+    print(text)
+    draw(rows, args.out / f"{file_name('ode_solvers', args.device)}.png")
 
 
 def _arguments() -> argparse.Namespace:
@@ -203,16 +204,14 @@ def _double(problem: Problem) -> torch.nn.Module:
     return copy.to(problem.y0.device).double()
 
 
-def write(rows: list[Row], args: argparse.Namespace) -> None:
-    """The rows as JSON and as a table for each task, with each candidate's ratio to torchdiffeq."""
+def write(rows: list[Row], args: argparse.Namespace) -> str:
+    """The rows as JSON and as a table for each task, with each candidate's ratio to torchdiffeq; the tables."""
     machine = save_rows("ode_solvers", rows, args)
-    name = file_name("ode_solvers", args.device)
     lines = ["# Adaptive ODE solvers", "", f"`python benchmarks/ode_solvers.py`, {machine}.", ""]
     for task in dict.fromkeys(row.task for row in rows):
         lines += table([row for row in rows if row.task == task])
-    (args.out / f"{name}.md").write_text("\n".join(lines))
-    print("\n".join(lines))
-    draw(rows, args.out / f"{name}.png")
+    (args.out / f"{file_name('ode_solvers', args.device)}.md").write_text("\n".join(lines))
+    return "\n".join(lines)
 
 
 def table(rows: list[Row]) -> list[str]:

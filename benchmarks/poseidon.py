@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 import torch
 from tally import peak_bytes
 from torch import Tensor, nn
-from turns import add_arguments, add_device, allow_tf32, claim, clock_of, file_name, save_rows, take_turns
+from turns import add_arguments, add_device, allow_tf32, claim, clock_of, failure, file_name, save_rows, take_turns
 
 from sciml.operators.poseidon.architecture import ScOTConfig
 from sciml.operators.poseidon.attention import regions_apart
@@ -236,44 +236,56 @@ def memory(what: Callable[[Candidate], object], candidate: Candidate) -> float |
 def run_case(case: Case, args: argparse.Namespace) -> Iterator[Row]:
     """All candidates of one size and precision."""
     allow_tf32(case.dtype == "tf32")
-    torch.compiler.reset()
     candidates = [made(name, case) for name in CANDIDATES]
     if {case.size, f"{case.size}:{case.dtype}"} & set(args.compiled):
+        torch.compiler.reset()
+        torch._dynamo.config.recompile_limit = 256  # one program for each shape, mode and mask of a block
         candidates += [compiled(made(name, case), args.whole) for name in COMPILED]
     ours, theirs = (candidate.forward().float() for candidate in candidates[:2])
     title = f"{case.size}, batch {case.batch}, {case.dtype}"
     print(f"{title}: the two networks differ by {float((ours - theirs).abs().max()):.1e}", flush=True)
-    clock = clock_of(case.device, time.process_time)
-    wall = clock_of(case.device, time.perf_counter)
-    first_s = []
-    for candidate in candidates:
-        begin = wall()
-        candidate.forward()
-        candidate.train()
-        first_s.append(wall() - begin)
-        print(f"{title}: {candidate.name} ready after {first_s[-1]:.1f} s", flush=True)
+    first_s = _first_calls(candidates, title)
+    ready = [candidate for candidate in candidates if candidate.name in first_s]
     times = []
     for what in (Candidate.forward, Candidate.train):
-        runs = [lambda c=candidate, what=what: what(c) for candidate in candidates]
+        runs = [lambda c=candidate, what=what: what(c) for candidate in ready]
         for run in runs:
             run()  # into the right mode
-        times.append([statistics.median(found) for found in take_turns(runs, args.repeats, clock)])
-    for candidate, forward_ms, training_ms, first in zip(candidates, *times, first_s):
+        found = take_turns(runs, args.repeats, clock_of(case.device, time.process_time))
+        times.append([statistics.median(ms) for ms in found])
+    for candidate, forward_ms, training_ms in zip(ready, *times):
         mib = memory(Candidate.forward, candidate), memory(Candidate.train, candidate)
+        first = first_s[candidate.name]
         yield Row(case.size, candidate.name, forward_ms, training_ms, *mib, first, case.batch, case.dtype)
+
+
+def _first_calls(candidates: list[Candidate], title: str) -> dict[str, float]:
+    """Seconds of the first forward pass and training step of each; one that fails says so, and is left out."""
+    first_s = {}
+    for candidate in candidates:
+        clock = clock_of(candidate.case.device, time.perf_counter)
+        begin = clock()
+        try:
+            candidate.forward()
+            candidate.train()
+        except Exception as reason:  # of a compiler, or out of memory
+            failure(reason)
+            continue
+        first_s[candidate.name] = clock() - begin
+        print(f"{title}: {candidate.name} ready after {first_s[candidate.name]:.1f} s", flush=True)
+    return first_s
 
 
 def main() -> None:
     args = _arguments()
     claim(args)
-    torch._dynamo.config.recompile_limit = 256  # one program for each shape, mode and mask of a block
     batches = args.batch * len(args.sizes) if len(args.batch) == 1 else args.batch
     rows: list[Row] = []
     for size, batch in zip(args.sizes, batches):
         for dtype in args.dtype:
             rows += run_case(Case(size, batch, dtype, args.device), args)
-            save_rows("poseidon", rows, args)  # a run that is stopped leaves what it has
-    write(rows, args)
+            text = write(rows, args)  # a run that is stopped leaves what it has
+    print(text)
 
 
 def _arguments() -> argparse.Namespace:
@@ -291,8 +303,8 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def write(rows: list[Row], args: argparse.Namespace) -> None:
-    """The rows as JSON and as a table, with the ratios of each pair."""
+def write(rows: list[Row], args: argparse.Namespace) -> str:
+    """The rows as JSON and as a table, which is returned, with the ratios of each pair."""
     machine = save_rows("poseidon", rows, args)
     digits = 0 if args.device.type == "cpu" else 1
     columns = ("forward_ms", "training_ms", "forward_mib", "training_mib")
@@ -306,7 +318,7 @@ def write(rows: list[Row], args: argparse.Namespace) -> None:
         cells = [_cell(row, peer, name, digits) for name in columns]
         lines.append(f"| {', '.join(map(str, group))} | {row.candidate} | {' | '.join(cells)} | {row.first_s:.1f} |")
     (args.out / f"{file_name('poseidon', args.device)}.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    return "\n".join(lines)
 
 
 def _cell(row: Row, peer: Row | None, name: str, digits: int) -> str:

@@ -231,8 +231,8 @@ def main() -> None:
     for text in args.only or (TASKS if args.device.type == "cpu" else ON_A_GPU):
         name, _, batch = text.partition(":")
         rows += run_task(TASKS[name](int(batch or BATCH), args.device), args)
-        save_rows("sde_solvers", rows, args)  # a run that is stopped leaves what it has
-    write(rows, args)
+        text = write(rows, args)  # a run that is stopped leaves what it has
+    print(text)
 
 
 def _arguments() -> argparse.Namespace:
@@ -279,8 +279,8 @@ def run_task(task: Task, args: argparse.Namespace) -> list[Row]:
     return rows + [replace(row, best_ms=min(t), median_ms=statistics.median(t)) for (row, _), t in measured]
 
 
-def write(rows: list[Row], args: argparse.Namespace) -> None:
-    """The rows as JSON and as a table for each task."""
+def write(rows: list[Row], args: argparse.Namespace) -> str:
+    """The rows as JSON and as a table for each task; the tables."""
     machine = save_rows("sde_solvers", rows, args)
     lines = ["# SDE solvers", "", f"`python benchmarks/sde_solvers.py`, {machine}.", ""]
     for task in dict.fromkeys(row.task for row in rows):
@@ -301,7 +301,7 @@ def write(rows: list[Row], args: argparse.Namespace) -> None:
             lines.append(f"| {row.candidate} | {cells} |")
         lines.append("")
     (args.out / f"{file_name('sde_solvers', args.device)}.md").write_text("\n".join(lines))
-    print("\n".join(lines))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
