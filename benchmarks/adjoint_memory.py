@@ -1,6 +1,6 @@
 """Memory and time of a gradient against the number of steps: every adjoint of `solve`, torchdiffeq and diffrax.
 
-    OMP_NUM_THREADS=1 python benchmarks/adjoint_memory.py [--steps 16 64 256] [--repeats 3]
+    OMP_NUM_THREADS=1 python benchmarks/adjoint_memory.py [--steps 16 64 256] [--repeats 3] [--device cuda]
 
 The gradient of the parameters of a neural ODE 64-128-64, batch 256, float32, over equal steps of the midpoint rule,
 which all packages have: the same evaluations in the forward pass of each. `ReversibleAdjoint` needs a scheme that can
@@ -10,11 +10,12 @@ Memory is the most that one forward and backward pass holds at a time beyond wha
 size is no measure of that: allocators keep what they have got, and small passes drown in it. On the CPU the bytes of
 all tensors alive are counted at each operation (tally.py), which is exact and repeats to the byte; on CUDA the
 allocator counts. diffrax runs as one compiled program, whose buffers the compiler lays out beforehand: its number is
-that of temporaries and outputs in XLA's own analysis.
+that of temporaries and outputs in XLA's own analysis; it is left out on CUDA.
 
 Time is the processor's (on CUDA the clock's), least of the repetitions, all candidates taking turns. The error is that
 of the float32 gradient against the one of `Direct` in float64 over the same steps of the same scheme: exact adjoints
-show rounding, the others the discretisation too. Writes results/adjoint_memory.{json,md,png}.
+show rounding, the others the discretisation too. Writes results/adjoint_memory.{json,md,png}, adjoint_memory_cuda on
+CUDA.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import torch
 from adjoint_memory_plot import draw
 from tally import peak_bytes
 from torch import Tensor, nn
-from turns import add_arguments, claim_cores, save_rows, take_turns
+from turns import add_arguments, add_device, claim, clock_of, file_name, save_rows, take_turns
 
 from sciml.solvers import FixedStep, RungeKutta, solve
 from sciml.solvers.adjoint.backsolve import Backsolve
@@ -41,6 +42,7 @@ from sciml.solvers.reversible import Reversible
 from sciml.solvers.tableaus import MIDPOINT
 
 DIMENSION, WIDTH, BATCH = 64, 128, 256
+SETTING = f"neural ODE {DIMENSION}-{WIDTH}-{DIMENSION}, batch {BATCH}, float32, midpoint rule"
 END = 1.0
 STEPS = (16, 32, 64, 128, 256, 512, 1024)
 ADJOINTS = {
@@ -99,17 +101,19 @@ class Field(nn.Module):
 
 def main() -> None:
     args = _arguments()
-    claim_cores(args.threads)
+    claim(args)
     rows: list[Row] = []
     for steps in args.steps:
         rows += measured(steps, args)
-    report(rows, args)
+        text = report(rows, args)  # a run that is stopped leaves what it has
+    print(text)
+    draw(rows, args.out / f"{file_name('adjoint_memory', args.device)}.png", SETTING)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, nargs="*", default=STEPS)
-    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    add_device(parser)
     add_arguments(parser)
     parser.set_defaults(repeats=2)
     return parser.parse_args()
@@ -123,7 +127,8 @@ def measured(steps: int, args: argparse.Namespace) -> list[Row]:
         errors.append(_relative(candidate.gradient(), exact[candidate.scheme]))  # a first call, which warms up
         peaks.append(candidate.memory or peak_bytes(candidate.gradient, args.device))
         ready.append(candidate)
-    times = take_turns([candidate.gradient for candidate in ready], args.repeats, _clock(args.device))
+    clock = clock_of(args.device, time.process_time)
+    times = take_turns([candidate.gradient for candidate in ready], args.repeats, clock)
     print(f"{steps} steps: done", flush=True)
     found = zip(ready, peaks, times, errors)
     return [Row(candidate.name, steps, peak, min(t), error) for candidate, peak, t, error in found]
@@ -217,34 +222,19 @@ def _relative(found: Tensor, exact: Tensor) -> float:
     return float((found.double() - exact).norm() / exact.norm())
 
 
-def _clock(device: torch.device) -> Callable[[], float]:
-    """The processor's time; on CUDA the wall's, once the device has finished."""
-    if device.type != "cuda":
-        return time.process_time
-
-    def now() -> float:
-        torch.cuda.synchronize(device)
-        return time.perf_counter()
-
-    return now
-
-
-def report(rows: list[Row], args: argparse.Namespace) -> None:
-    """The rows as JSON, as three tables and as a picture."""
+def report(rows: list[Row], args: argparse.Namespace) -> str:
+    """The rows as JSON and as three tables, which are returned."""
+    name = file_name("adjoint_memory", args.device)
     machine = save_rows("adjoint_memory", rows, args)
-    where = f"{args.device.type}, {machine['threads']} thread, torch {machine['torch']}, least of {args.repeats}"
+    device = machine.get("device", args.device.type)
+    where = f"{device}, {machine['threads']} thread, torch {machine['torch']}, least of {args.repeats}"
     lines = ["# Memory and time of adjoints", "", f"`python benchmarks/adjoint_memory.py`: {where}.", ""]
-    lines += [
-        f"A neural ODE {DIMENSION}-{WIDTH}-{DIMENSION}, batch {BATCH}, float32, midpoint rule; see the script.",
-        "",
-    ]
-    lines += ["![](adjoint_memory.png)", ""]
+    lines += [f"A {SETTING}; see the script.", "", f"![]({name}.png)", ""]
     lines += table("Peak memory, MiB", rows, lambda row: f"{row.peak_bytes / 2**20:.2f}")
     lines += table("Time, ms", rows, lambda row: f"{row.milliseconds:.0f}")
     lines += table("Relative error of the gradient", rows, lambda row: f"{row.error:.0e}")
-    (args.out / "adjoint_memory.md").write_text("\n".join(lines))
-    print("\n".join(lines))
-    draw(rows, args.out / "adjoint_memory.png", setting)
+    (args.out / f"{name}.md").write_text("\n".join(lines))
+    return "\n".join(lines)
 
 
 def table(title: str, rows: Sequence[Row], cell: Callable[[Row], str]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from ode_problems import Problem
 from torch import Tensor
+from turns import jax_on
 
 from sciml.solvers import PIDController, RungeKutta, solve
 from sciml.solvers.implicit.rosenbrock import Rosenbrock
@@ -26,13 +27,14 @@ class Candidate:
 
     Attributes:
         name: as the table shows it.
-        forward: returns the states (batch, time, dimension).
-        train: forward and backward of the mean square of the end states; returns the gradient of the parameters, flat.
+        forward: returns the states (batch, time, dimension), of torch or of jax.
+        train: forward and backward of the mean square of the end states; returns the gradient of the parameters, flat,
+            or that of each.
     """
 
     name: str
-    forward: Callable[[], Tensor]
-    train: Callable[[], Tensor] | None = None
+    forward: Callable[[], Any]
+    train: Callable[[], Any] | None = None
 
 
 def ours(
@@ -93,8 +95,9 @@ def diffrax(problem: Problem, per_sample: bool, solver: str = "Tsit5") -> Candid
     import jax
     import jax.numpy as jnp
 
+    jax_on(problem.y0.device)
     jax.config.update("jax_enable_x64", True)
-    y0, ts = jnp.asarray(problem.y0.numpy()), jnp.asarray(problem.ts.numpy())
+    y0, ts = jnp.asarray(problem.y0.cpu().numpy()), jnp.asarray(problem.ts.cpu().numpy())
     controller = dx.PIDController(rtol=problem.rtol, atol=problem.atol)
 
     def one(start: Any, args: Any) -> Any:
@@ -114,16 +117,16 @@ def diffrax(problem: Problem, per_sample: bool, solver: str = "Tsit5") -> Candid
 
     weights = None
     if problem.module is not None:
-        weights = tuple(jnp.asarray(p.detach().numpy()) for p in problem.module.parameters())
+        weights = tuple(jnp.asarray(p.detach().cpu().numpy()) for p in problem.module.parameters())
     whole = jax.vmap(one, in_axes=(0, None)) if per_sample else lambda start, args: jnp.swapaxes(one(start, args), 0, 1)
     forward = jax.jit(whole)
     gradient = jax.jit(jax.grad(lambda args: jnp.mean(whole(y0, args)[:, -1] ** 2)))
 
-    def states() -> Tensor:
-        return torch.tensor(jax.device_get(forward(y0, weights)))
+    def states() -> Any:
+        return jax.block_until_ready(forward(y0, weights))
 
-    def train() -> Tensor:
-        return torch.cat([torch.tensor(jax.device_get(part)).flatten() for part in gradient(weights)])
+    def train() -> Any:
+        return jax.block_until_ready(gradient(weights))
 
     kind = "per sample" if per_sample else "joint"
     return Candidate(f"diffrax {solver} jit, {kind}", states, None if weights is None else train)
@@ -157,10 +160,10 @@ def scipy_radau(problem: Problem, rtol: float | None = None) -> Candidate:
         def field(t: float, y: Any) -> Any:
             return problem.jax_field(np, t, y, None)
 
-        ts = problem.ts.numpy()
+        ts = problem.ts.cpu().numpy()
         return torch.tensor(solve_ivp(field, (ts[0], ts[-1]), y0.numpy(), method="Radau", t_eval=ts, **tolerances).y.T)
 
-    return Candidate("scipy Radau, one by one", lambda: torch.stack([one(y0) for y0 in problem.y0]))
+    return Candidate("scipy Radau, one by one", lambda: torch.stack([one(y0) for y0 in problem.y0.cpu()]))
 
 
 def stiff_builders(problem: Problem) -> dict[str, Callable[[], Candidate]]:
@@ -197,6 +200,13 @@ def builders(problem: Problem) -> dict[str, Callable[[], Candidate]]:
     if problem.module is not None:
         found["torchdiffeq adjoint"] = lambda: torchdiffeq(problem, adjoint=True)
     return found
+
+
+def as_tensor(found: Any) -> Tensor:
+    """A result of any package in the processor's memory; one of several parts flat, one part after the other."""
+    if isinstance(found, (list, tuple)):
+        return torch.cat([as_tensor(part).flatten() for part in found])
+    return found.detach().cpu() if isinstance(found, Tensor) else torch.from_numpy(np.array(found))
 
 
 def relative(found: Tensor, exact: Tensor) -> float:

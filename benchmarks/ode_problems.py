@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -40,9 +40,15 @@ class Problem:
     module: nn.Module | None = None
     stiff: bool = False
 
+    def to(self, device: torch.device) -> Problem:
+        """The same problem on another device; a module moves."""
+        if self.module is not None:
+            self.module.to(device)
+        return replace(self, y0=self.y0.to(device), ts=self.ts.to(device))
 
-def van_der_pol() -> Problem:
-    """mu = 5, 256 oscillators, to t = 10."""
+
+def van_der_pol(batch: int = 256) -> Problem:
+    """mu = 5, to t = 10."""
 
     def field(t: Tensor, y: Tensor) -> Tensor:
         x, v = y[..., 0], y[..., 1]
@@ -51,8 +57,9 @@ def van_der_pol() -> Problem:
     def jax_field(np: Any, t: Any, y: Any, args: Any) -> Any:
         return np.stack([y[1], 5 * (1 - y[0] * y[0]) * y[1] - y[0]])
 
-    y0 = 4 * torch.rand(256, 2, dtype=F64, generator=torch.Generator().manual_seed(0)) - 2
-    return Problem("van der Pol, 256 samples", field, jax_field, y0, torch.tensor([0.0, 10.0], dtype=F64), 1e-6, 1e-6)
+    y0 = 4 * torch.rand(batch, 2, dtype=F64, generator=torch.Generator().manual_seed(0)) - 2
+    ts = torch.tensor([0.0, 10.0], dtype=F64)
+    return Problem(f"van der Pol, {batch} samples", field, jax_field, y0, ts, 1e-6, 1e-6)
 
 
 class TanhField(nn.Module):
@@ -71,8 +78,8 @@ class TanhField(nn.Module):
         return 3 * self.second(torch.tanh(self.first(y)))
 
 
-def neural() -> Problem:
-    """A neural ODE, 1024 samples, float32."""
+def neural(batch: int = 1024) -> Problem:
+    """A neural ODE, float32."""
     module = TanhField()
     weights = [parameter.detach().numpy() for parameter in module.parameters()]
 
@@ -80,9 +87,9 @@ def neural() -> Problem:
         w1, b1, w2, b2 = weights if args is None else args
         return 3 * (np.tanh(y @ w1.T + b1) @ w2.T + b2)
 
-    y0 = torch.randn(1024, 64, generator=torch.Generator().manual_seed(1))
+    y0 = torch.randn(batch, 64, generator=torch.Generator().manual_seed(1))
     ts = torch.tensor([0.0, 1.0])
-    return Problem("neural ODE 64-128-64, 1024 samples", module, jax_field, y0, ts, 1e-5, 1e-5, module=module)
+    return Problem(f"neural ODE 64-128-64, {batch} samples", module, jax_field, y0, ts, 1e-5, 1e-5, module=module)
 
 
 def lorenz() -> Problem:
@@ -99,8 +106,8 @@ def lorenz() -> Problem:
     return Problem("Lorenz, one trajectory, 1,000 outputs", field, jax_field, y0, ts, 1e-8, 1e-8, checked=10.0)
 
 
-def robertson() -> Problem:
-    """A stiff reaction, 64 samples of different initial concentrations, to t = 10,000."""
+def robertson(batch: int = 64) -> Problem:
+    """A stiff reaction, samples of different initial concentrations, to t = 10,000."""
 
     def field(t: Tensor, y: Tensor) -> Tensor:
         a, b, c = y.unbind(-1)
@@ -112,14 +119,14 @@ def robertson() -> Problem:
         slow, back, fast = 0.04 * a, 1e4 * b * c, 3e7 * b * b
         return np.stack([back - slow, slow - back - fast, fast])
 
-    y0 = torch.linspace(0.5, 1.5, 64, dtype=F64)[:, None] * torch.tensor([1.0, 0.0, 0.0], dtype=F64)
+    y0 = torch.linspace(0.5, 1.5, batch, dtype=F64)[:, None] * torch.tensor([1.0, 0.0, 0.0], dtype=F64)
     ts = torch.tensor([0.0, 1.0, 1e4], dtype=F64)
-    return Problem("Robertson, stiff, 64 samples", field, jax_field, y0, ts, 1e-6, 1e-10, stiff=True)
+    return Problem(f"Robertson, stiff, {batch} samples", field, jax_field, y0, ts, 1e-6, 1e-10, stiff=True)
 
 
-def lotka_volterra() -> Problem:
-    """512 samples whose time scales differ by up to a factor of 16."""
-    scale = 2 ** torch.linspace(0, 4, 512, dtype=F64)
+def lotka_volterra(batch: int = 512) -> Problem:
+    """Samples whose time scales differ by up to a factor of 16."""
+    scale = 2 ** torch.linspace(0, 4, batch, dtype=F64)
 
     def field(t: Tensor, y: Tensor) -> Tensor:
         # A peer that drops no samples hands over all of them, ours those that still run, with their own scales.
@@ -132,4 +139,5 @@ def lotka_volterra() -> Problem:
 
     y0 = torch.stack([torch.full_like(scale, 2.0), torch.ones_like(scale), scale], dim=1)
     ts = torch.tensor([0.0, 10.0], dtype=F64)
-    return Problem("Lotka-Volterra, 512 samples, time scales 1 to 16", field, jax_field, y0, ts, 1e-6, 1e-6)
+    name = f"Lotka-Volterra, {batch} samples, time scales 1 to 16"
+    return Problem(name, field, jax_field, y0, ts, 1e-6, 1e-6)

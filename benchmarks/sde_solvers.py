@@ -1,16 +1,18 @@
 """SDE solvers on geometric Brownian motion and a neural SDE, beside torchsde and diffrax in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/sde_solvers.py [--only gbm] [--repeats 5]
+    OMP_NUM_THREADS=1 python benchmarks/sde_solvers.py [--only gbm neural:65536] [--repeats 5] [--device cuda]
 
 100 fixed steps of each candidate over [0, 1], interleaved, on the same cores; every call draws a new Brownian path.
 "torchsde, defaults" is sdeint as called without a Brownian motion of one's own; "tuned" hands it one with ``dt`` and
 ``cache_size=None``, its fastest. The floor is a hand-written loop with one ``torch.randn`` a step. Errors are left out:
-schemes of one name are one scheme, and tests/solvers measures ours. Writes results/sde_solvers.{json,md}.
+schemes of one name are one scheme, and tests/solvers measures ours. On CUDA the clock is read once the device has
+finished, and float32 products are of float32. Writes results/sde_solvers.{json,md}, sde_solvers_cuda on CUDA.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import statistics
 import time
@@ -20,7 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from turns import add_arguments, claim_cores, save_rows, take_turns
+from turns import add_arguments, add_device, claim, clock_of, failure, file_name, jax_on, save_rows, take_turns
 
 from sciml.solvers import FixedStep, solve
 from sciml.solvers.stochastic.brownian import BrownianPath
@@ -32,6 +34,8 @@ from sciml.solvers.stochastic.sde_stepper import SDEStepper
 
 STEPS = 100
 DT = 1.0 / STEPS
+BATCH = 1024
+ON_A_GPU = ("gbm:1024", "gbm:65536", "neural:1024", "neural:16384", "training:16384")
 
 
 class Geometric(nn.Module):
@@ -74,21 +78,34 @@ class Task:
     """A model, its initial states, and whether a backward pass is timed too."""
 
     name: str
-    model: type[nn.Module]
+    build: type[nn.Module]
     y0: Tensor
     training: bool = False
 
+    def model(self, sde_type: str) -> nn.Module:
+        """The model on the device of the states."""
+        return self.build(sde_type).to(self.y0.device)
 
-TASKS = {
-    "gbm": Task("geometric Brownian motion, 1024 x 8", Geometric, torch.ones(1024, 8)),
-    "neural": Task("neural SDE 32-64-32, 1024 samples", Neural, torch.zeros(1024, 32)),
-    "training": Task("neural SDE, training step", Neural, torch.zeros(1024, 32), training=True),
-}
+
+def gbm(batch: int, device: torch.device) -> Task:
+    return Task(f"geometric Brownian motion, {batch} x 8", Geometric, torch.ones(batch, 8, device=device))
+
+
+def neural(batch: int, device: torch.device) -> Task:
+    return Task(f"neural SDE 32-64-32, {batch} samples", Neural, torch.zeros(batch, 32, device=device))
+
+
+def training(batch: int, device: torch.device) -> Task:
+    name = "neural SDE, training step" + (f", {batch} samples" if batch != BATCH else "")
+    return Task(name, Neural, torch.zeros(batch, 32, device=device), training=True)
+
+
+TASKS = {"gbm": gbm, "neural": neural, "training": training}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table."""
+    """A line of the table; the first call compiles."""
 
     task: str
     candidate: str
@@ -102,10 +119,11 @@ def ours(task: Task, scheme: Any, compiled: bool = False) -> Callable[[], Tensor
     calculus = Calculus.ITO if scheme is SRIW1 else Calculus.STRATONOVICH
     model = task.model(calculus.value.lower())
     sde = SDE(model.f, model.g, Noise.DIAGONAL, calculus)
-    seeds, ts = itertools.count(), torch.tensor([0.0, 1.0])
+    device = task.y0.device
+    seeds, ts = itertools.count(), torch.tensor([0.0, 1.0], device=device)
 
     def end() -> Tensor:
-        path = BrownianPath(next(seeds), tuple(task.y0.shape), cell=DT)
+        path = BrownianPath(next(seeds), tuple(task.y0.shape), cell=DT, device=device)
         return solve(SDEStepper(sde, path, scheme), task.y0, ts, FixedStep(DT), compiled=compiled).ys[:, -1]
 
     return _timed(task, model, end)
@@ -115,7 +133,7 @@ def floor(task: Task) -> Callable[[], Tensor]:
     model = task.model("stratonovich")
 
     def end() -> Tensor:
-        y, t = task.y0, torch.zeros(())
+        y, t = task.y0, torch.zeros((), device=task.y0.device)
         for _ in range(STEPS):
             w = torch.randn_like(y) * DT**0.5
             g = model.g(t, y)
@@ -130,24 +148,28 @@ def torchsde(task: Task, method: str, tuned: bool) -> Callable[[], Tensor]:
 
     model = task.model("ito" if method == "srk" else "stratonovich")
     area = {"levy_area_approximation": "space-time"} if method == "srk" else {}
+    device = task.y0.device
+    times = torch.tensor([0.0, 1.0], device=device)
 
     def end() -> Tensor:
         bm = None
         if tuned:
-            bm = ts.BrownianInterval(0.0, 1.0, size=tuple(task.y0.shape), dt=DT, cache_size=None, **area)
-        return ts.sdeint(model, task.y0, torch.tensor([0.0, 1.0]), bm=bm, method=method, dt=DT)[-1]
+            size = tuple(task.y0.shape)
+            bm = ts.BrownianInterval(0.0, 1.0, size=size, device=device, dt=DT, cache_size=None, **area)
+        return ts.sdeint(model, task.y0, times, bm=bm, method=method, dt=DT)[-1]
 
     return _timed(task, model, end)
 
 
-def diffrax(task: Task, path: str) -> Callable[[], Tensor]:
+def diffrax(task: Task, path: str) -> Callable[[], Any]:
     import diffrax as dx
     import jax
     import jax.numpy as jnp
 
+    jax_on(task.y0.device)
     model = task.model("stratonovich")
-    weights = [jnp.asarray(p.detach().numpy()) for p in model.parameters()]
-    shape = task.y0.shape
+    weights = [jnp.asarray(p.detach().cpu().numpy()) for p in model.parameters()]
+    shape, start = task.y0.shape, jnp.asarray(task.y0.cpu().numpy())
 
     def fields(parameters: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
         if not parameters:
@@ -165,19 +187,21 @@ def diffrax(task: Task, path: str) -> Callable[[], Tensor]:
             if path == "unsafe"
             else dx.VirtualBrownianTree(0.0, 1.0, tol=DT / 2, shape=shape, key=key)
         )
-        control = dx.WeaklyDiagonalControlTerm(diffusion, noise)
+        if hasattr(dx, "WeaklyDiagonalControlTerm"):  # deprecated since diffrax 0.7
+            control = dx.WeaklyDiagonalControlTerm(diffusion, noise)
+        else:
+            diagonal = importlib.import_module("lineax").DiagonalLinearOperator
+            control = dx.ControlTerm(lambda t, y, a: diagonal(diffusion(t, y, a)), noise)
         terms = dx.MultiTerm(dx.ODETerm(drift), control)
         adjoint = dx.DirectAdjoint() if path == "unsafe" else dx.RecursiveCheckpointAdjoint()
-        start = jnp.asarray(task.y0.numpy())
         return dx.diffeqsolve(terms, dx.EulerHeun(), 0.0, 1.0, DT, start, adjoint=adjoint).ys[-1]
 
     forward = jax.jit(end)
     gradient = jax.jit(jax.grad(lambda parameters, key: jnp.mean(end(parameters, key) ** 2)))
     keys = (jax.random.PRNGKey(k) for k in itertools.count())
 
-    def run() -> Tensor:
-        found = gradient(weights, next(keys)) if task.training else forward(weights, next(keys))
-        return torch.tensor(jax.device_get(jax.tree_util.tree_leaves(found)[0]))
+    def run() -> Any:
+        return jax.block_until_ready((gradient if task.training else forward)(weights, next(keys)))
 
     return run
 
@@ -188,7 +212,7 @@ def _timed(task: Task, model: nn.Module, end: Callable[[], Tensor]) -> Callable[
     return lambda: torch.autograd.grad(end().square().mean(), list(model.parameters()))[0]
 
 
-def candidates(task: Task) -> Iterator[tuple[str, Callable[[], Callable[[], Tensor]]]]:
+def candidates(task: Task) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
     yield "hand-written Euler-Heun loop", lambda: floor(task)
     for scheme in (EULER_HEUN, STOCHASTIC_HEUN, SRIW1):
         yield f"sciml {scheme.name}", lambda scheme=scheme: ours(task, scheme)
@@ -202,38 +226,61 @@ def candidates(task: Task) -> Iterator[tuple[str, Callable[[], Callable[[], Tens
 
 def main() -> None:
     args = _arguments()
-    claim_cores(args.threads)
-    rows = [row for name in args.only or TASKS for row in run_task(TASKS[name], args.repeats)]
-    write(rows, args)
+    claim(args)
+    rows: list[Row] = []
+    for text in args.only or (TASKS if args.device.type == "cpu" else ON_A_GPU):
+        name, _, batch = text.partition(":")
+        rows += run_task(TASKS[name](int(batch or BATCH), args.device), args)
+        text = write(rows, args)  # a run that is stopped leaves what it has
+    print(text)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=list(TASKS), help="tasks, all by default")
+    names = f"{', '.join(TASKS)}; with a number of samples of your own: gbm:65536"
+    parser.add_argument("--only", nargs="*", type=_checked, help=f"tasks, all by default: {names}")
+    parser.add_argument("--without", nargs="*", default=[], help="candidates to leave out, such as 'sciml SRIW1'")
+    add_device(parser)
     add_arguments(parser)
     return parser.parse_args()
 
 
-def run_task(task: Task, repeats: int) -> list[Row]:
+def _checked(text: str) -> str:
+    """The name of a task.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    name, colon, batch = text.partition(":")
+    if name not in TASKS or (colon and not batch.isdecimal()):
+        raise argparse.ArgumentTypeError(f"Expected one of {', '.join(TASKS)}, or such as gbm:65536, got {text}.")
+    return text
+
+
+def run_task(task: Task, args: argparse.Namespace) -> list[Row]:
     """All candidates on one task: a first call each, then the repetitions, one candidate after the other."""
     rows, ready = [], []
+    clock = clock_of(args.device, time.perf_counter)
     for name, build in candidates(task):
+        if name in args.without:
+            continue
         try:
             run = build()
-            begin = time.perf_counter()
+            begin = clock()
             run()
+            first_s = clock() - begin
         except Exception as reason:  # a peer that fails is a row that says so
-            rows.append(Row(task.name, name, note=f"{type(reason).__name__}: {str(reason).splitlines()[0][:100]}"))
+            rows.append(Row(task.name, name, note=failure(reason)))
             continue
-        ready.append((Row(task.name, name, first_s=time.perf_counter() - begin), run))
-        print(f"{task.name}: {name} ready", flush=True)
-    times = take_turns([run for _, run in ready], repeats)
+        ready.append((Row(task.name, name, first_s=first_s), run))
+        print(f"{task.name}: {name} ready after {first_s:.1f} s", flush=True)
+    times = take_turns([run for _, run in ready], args.repeats, clock)
     measured = zip(ready, times)
     return rows + [replace(row, best_ms=min(t), median_ms=statistics.median(t)) for (row, _), t in measured]
 
 
-def write(rows: list[Row], args: argparse.Namespace) -> None:
-    """The rows as JSON and as a table for each task."""
+def write(rows: list[Row], args: argparse.Namespace) -> str:
+    """The rows as JSON and as a table for each task; the tables."""
     machine = save_rows("sde_solvers", rows, args)
     lines = ["# SDE solvers", "", f"`python benchmarks/sde_solvers.py`, {machine}.", ""]
     for task in dict.fromkeys(row.task for row in rows):
@@ -253,8 +300,8 @@ def write(rows: list[Row], args: argparse.Namespace) -> None:
             cells = f"{row.best_ms:.1f} | {row.median_ms:.1f} | {ratio} | {row.first_s:.1f}"
             lines.append(f"| {row.candidate} | {cells} |")
         lines.append("")
-    (args.out / "sde_solvers.md").write_text("\n".join(lines))
-    print("\n".join(lines))
+    (args.out / f"{file_name('sde_solvers', args.device)}.md").write_text("\n".join(lines))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
