@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sciml.operators.poseidon import ReplacedWeights
 from sciml.training import FitSettings, fit, relative_l1
 
 from .data import Task
+from .together import train_together
 
 ARCHITECTURE = ScOTConfig.preset(
     "T",
@@ -31,7 +32,7 @@ ARCHITECTURE = ScOTConfig.preset(
     learn_residual=True,
 )
 SAMPLES = (2, 8, 32)
-UPDATES, BATCH = 1500, 16
+UPDATES, BATCH = 2000, 16
 FOLDER = Path("runs/pretraining")
 
 
@@ -79,6 +80,25 @@ def finetune(asked: dict[str, Any], device: str) -> dict[str, Any]:
     )
     seconds = time.perf_counter() - begin
     return {**asked, "error": test_error(model, task), "seconds": round(seconds, 1), "device": device}
+
+
+def finetune_together(asked: Sequence[dict[str, Any]], device: str) -> list[dict[str, Any]]:
+    """The same for trainings of one task, model, number of updates and rate, as one computation (together.py)."""
+    torch.set_num_threads(1)
+    first, task = asked[0], Task.of(asked[0]["task"], FOLDER)
+    trains, models = [], []
+    for one in asked:
+        trains.append(task.train(one["samples"], one["seed"]))
+        torch.manual_seed(one["seed"])
+        models.append(MODELS[one["model"]][0](task, trains[-1]))
+    begin = time.perf_counter()
+    chosen = settings(trains[0], first["updates"], lr=first["lr"], batch=BATCH, seed=0, device=device)
+    train_together(models, trains, [one["seed"] for one in asked], first["updates"], chosen)
+    seconds = round((time.perf_counter() - begin) / len(asked), 1)
+    return [
+        {**one, "error": test_error(model, task), "seconds": seconds, "device": device}
+        for one, model in zip(asked, models)
+    ]
 
 
 def settings(

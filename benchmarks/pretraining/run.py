@@ -10,7 +10,8 @@ Allen-Cahn, heat conduction and FitzHugh-Nagumo from 2 to 32 trajectories. Besid
 FNO: the same pairs, the same number of updates, each with the learning rate that was best for it in a pilot. The error
 is the median over 64 test trajectories of the relative L1 error, in normalised units, of one step over the whole
 trajectory. Each training is a row of results/pretraining/rows.jsonl, and is not done again. Pretraining takes about 45
-minutes of one core; killed, it goes on where it was.
+minutes of one core; killed, it goes on where it was. Finetuning takes a GPU minutes, as all trainings of one network
+and task are one computation there (together.py), and two cores a day.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sciml.operators import Poseidon
 from sciml.training import fit
 
 from .data import TASKS, make_files, pretraining_pairs
-from .finetuning import ARCHITECTURE, BATCH, FOLDER, MODELS, SAMPLES, UPDATES, finetune, settings
+from .finetuning import ARCHITECTURE, BATCH, FOLDER, MODELS, SAMPLES, UPDATES, finetune, finetune_together, settings
 from .report import write_report
 
 RESULTS = Path(__file__).parent.parent / "results" / "pretraining"
@@ -51,21 +52,44 @@ def pretrain(updates: int, device: str) -> None:
 def run_rows(args: argparse.Namespace) -> None:
     """Do the trainings that have no row yet, several at a time."""
     args.out.mkdir(parents=True, exist_ok=True)
-    done = read_rows(args.out)
-    pending = []
-    # The longest first, all tasks and seeds of it before the next.
-    for model, samples, seed, task in itertools.product(args.models, reversed(SAMPLES), args.seeds, args.tasks):
+    pending = _pending(args)
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        futures = []
+        for model, task in itertools.product(args.models, args.tasks):  # the longest first
+            of = [asked for asked in pending if (asked["task"], asked["model"]) == (task, model)]
+            if not of:
+                continue
+            if args.device.startswith("cuda") and model != "FNO":
+                futures.append(pool.submit(finetune_together, of, args.device))
+            else:
+                futures += [pool.submit(_one, asked, args.device) for asked in of]
+        for future in as_completed(futures):
+            if future.exception() is not None:
+                print(f"failed: {future.exception()!r}", flush=True)
+                continue
+            for row in future.result():
+                _keep(row, args.out)
+
+
+def _pending(args: argparse.Namespace) -> list[dict[str, Any]]:
+    done, pending = read_rows(args.out), []
+    for task, model, samples, seed in itertools.product(args.tasks, args.models, SAMPLES, args.seeds):
         asked = {"task": task, "model": model, "samples": samples, "seed": seed}
         asked |= {"updates": args.updates or UPDATES, "lr": args.lr or MODELS[model][1]}
         if not any(asked.items() <= row.items() for row in done):
             pending.append(asked)
-    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(finetune, asked, args.device) for asked in pending]):
-            row = future.result()
-            with (args.out / "rows.jsonl").open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            of = f"{row['task']}, {row['model']}, {row['samples']} trajectories, seed {row['seed']}"
-            print(f"{of}: {row['error']:.2f} %, {row['seconds']} s", flush=True)
+    return pending
+
+
+def _one(asked: dict[str, Any], device: str) -> list[dict[str, Any]]:
+    return [finetune(asked, device)]
+
+
+def _keep(row: dict[str, Any], folder: Path) -> None:
+    with (folder / "rows.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    of = f"{row['task']}, {row['model']}, {row['samples']} trajectories, seed {row['seed']}"
+    print(f"{of}: {row['error']:.2f} %, {row['seconds']} s", flush=True)
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -79,7 +103,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--updates", type=int, help="10450 of the pretraining, 1500 afterwards by default")
+    parser.add_argument("--updates", type=int, help=f"10450 of the pretraining, {UPDATES} afterwards by default")
     parser.add_argument("--lr", type=float, help="of the finetuning, instead of each model's own")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--jobs", type=int, default=1, help="processes that finetune side by side")
