@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 _MOST_WEIGHTS = 2**18  # of attention, that the backward pass works on at once
+_MOST_SAMPLES = {"cuda": 65535}  # for which PyTorch's kernels compute right gradients
 _ZERO = 1e-12  # vectors below this length
 
 
@@ -47,7 +48,7 @@ def cosine_attention(
         # PyTorch's kernels keep no sums of weights then, and on CUDA read where there are none in the backward pass.
         weights = (query @ key.mT + bias).softmax(dim=-1)
         return F.dropout(weights, dropout) @ value
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
+    return _fused(query, key, value, bias, dropout)
 
 
 def cosine_attention_reference(
@@ -60,6 +61,20 @@ def cosine_attention_reference(
     """The same, as one writes it down."""
     cosines = _unit(query)[0] @ _unit(key)[0].mT
     return (scale * cosines + bias).softmax(dim=-1) @ value
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float) -> Tensor:
+    """softmax(query key^T + bias) value by PyTorch's kernels, for as many samples at a time as they take."""
+
+    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=1.0)
+
+    batch = query.shape[0]
+    most = _MOST_SAMPLES.get(query.device.type, batch)
+    if batch <= most:
+        return attend(query, key, value)
+    parts = zip(*(part.split(most) for part in (query, key, value)))
+    return torch.cat([attend(*part) for part in parts])
 
 
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
+
+import h5py
+import numpy as np
+import torch
 
 from sciml import __version__
 from sciml.generation.recipe import Recipe
 
 
 def software() -> dict[str, str]:
-    """Versions of what the bytes come from."""
-    return {"sciml": __version__, **{name: version(name) for name in ("torch", "numpy", "h5py")}}
+    """Versions of what the bytes come from; that of torch with its build, such as 2.13.0+cpu."""
+    return {"sciml": __version__, "torch": str(torch.__version__), "numpy": np.__version__, "h5py": h5py.__version__}
 
 
 def attributes(recipe: Recipe) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from inspect import signature
 from typing import Any
 
 import torch
@@ -16,8 +15,7 @@ from torch.utils import _pytree as pytree
 from ..state import State, leaves, map_state
 from .iteration import RUNNING, Carry, Moves, Plan, iterate
 
-# Programs of one kind: each stepper, shape and dtype has its own. Older releases of torch know no such argument.
-_LIMIT = {"recompile_limit": 1024} if "recompile_limit" in signature(torch.compile).parameters else {}
+_PROGRAMS = 1024  # of one kind at most: each stepper, shape and dtype has its own
 _CPU_OPTIONS: dict[str, str | int | bool | Callable[..., Any]] = {
     "cpp_wrapper": True,  # a C++ caller of the kernels instead of a Python one: a third of the time on small states
     "cpp.enable_loop_tail_vec": False,  # states of two or three components: vectors filled by half are slow to load
@@ -119,14 +117,16 @@ def run_march(plan: Plan, carry: Carry, outputs: State, records: Records | None,
 def compile_program(function: Callable[..., Any], backend: Any, device: str) -> Callable[..., Any]:
     """The compiled twin of a function over tensors; torch keeps one program for each set of arguments unlike others."""
     options = _CPU_OPTIONS if backend == "inductor" and device == "cpu" else None
-    return torch.compile(  # type: ignore[call-overload]
-        function,
-        fullgraph=True,
-        dynamic=False,
-        backend=backend,
-        options=options,
-        **_LIMIT,
+    program = torch.compile(  # type: ignore[call-overload]
+        function, fullgraph=True, dynamic=False, backend=backend, options=options
     )
+
+    def roomy(*arguments: Any) -> Any:
+        # An argument of torch.compile in recent releases alone.
+        with torch._dynamo.config.patch(recompile_limit=_PROGRAMS):
+            return program(*arguments)
+
+    return roomy
 
 
 compiled = cache(compile_program)

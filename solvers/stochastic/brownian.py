@@ -93,12 +93,13 @@ class BrownianPath:
             raise ValueError(f"Expected cell > 0, got {cell}. It is a length of time, such as the step.")
         if not 0 <= levels <= _LARGEST_LEVELS:
             raise ValueError(f"Expected levels from 0 to {_LARGEST_LEVELS}, got {levels}. A shorter cell refines more.")
-        samples = torch.arange(shape[0]) if samples is None else samples
+        device = torch.device("cpu") if device is None else device
+        samples = torch.arange(shape[0], device=device) if samples is None else samples
         if samples.shape != shape[:1] or samples.dtype != torch.int64:
             raise ValueError(f"Expected int64 samples of shape ({shape[0]},), got {samples.dtype} {(*samples.shape,)}.")
         self.cell, self.origin, self.levels = float(cell), float(origin), levels
         self.dtype = torch.get_default_dtype() if dtype is None else dtype
-        self._keys = _keys(seed, samples, tuple(shape[1:])).to(device)  # (3, batch, *channels)
+        self._keys = _keys(seed, samples.to(device), tuple(shape[1:]))  # (3, batch, *channels)
         self._tables: dict[int, _Table] = {}
         self._points: list[_Point] = []
 
@@ -321,10 +322,12 @@ _W, _H, _NODES = range(3)  # streams of numbers: of whole cells, and of interval
 
 def _keys(seed: int, samples: Tensor, channels: tuple[int, ...]) -> Tensor:
     """Where the streams of each sample and channel begin, (3, batch, *channels)."""
-    start = torch.tensor((seed + 2**63) % 2**64 - 2**63)
-    key = split(split(start, torch.tensor(1)), samples.cpu()).reshape(-1, *[1] * len(channels))
-    key = split(key, torch.arange(math.prod(channels)).reshape(channels))
-    return torch.stack([split(key, torch.tensor(stream)) for stream in (_W, _H, _NODES)])
+    start, one, *streams = (
+        torch.tensor(number, device="cpu") for number in ((seed + 2**63) % 2**64 - 2**63, 1, _W, _H, _NODES)
+    )
+    key = split(split(start, one), samples).reshape(-1, *[1] * len(channels))
+    key = split(key, torch.arange(math.prod(channels), device=samples.device).reshape(channels))
+    return torch.stack([split(key, stream) for stream in streams])
 
 
 def _slack(dtype: torch.dtype) -> float:

@@ -24,10 +24,9 @@ from sciml.solvers import (
 )
 from sciml.solvers.compiled import solve_compiled
 from tests.cuda.solver_comparison import CPU, F64, assert_same_gradients, assert_same_solution, numbers, spans, wanted
+from tests.releases import needs_loops
 
 PID = PIDController(1e-5, 1e-7)
-RELEASE = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
-needs_loops = pytest.mark.skipif(RELEASE < (2, 13), reason="older compiled loops may not write into buffers")
 
 
 def pendulum(t: Tensor, y: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sciml.operators.poseidon.attention import WindowAttention
+from sciml.operators.poseidon.attention import WindowAttention, log_offsets
 from sciml.operators.poseidon.blocks import TransformerBlock
 from sciml.operators.poseidon.network import ScOT
 from sciml.operators.poseidon.operator import Poseidon
@@ -117,6 +117,12 @@ def test_every_grid_as_on_the_cpu(size: tuple[int, ...], changes: dict, model: s
     net = small(cpu, image_size=size, residual_model=model, **changes)
     net.train(model == "convnext")  # batch norms would change from one call to the next
     assert_like_cpu(net, lambda moved: moved, field(size, cpu), device, 1e-9)
+
+
+def test_position_offsets_have_the_same_bits_on_every_device(device: torch.device) -> None:
+    """A GPU divides by a number of the host by multiplying with its inverse, which is off by a bit."""
+    for w in range(1, 65):
+        assert torch.equal(log_offsets((w,), device).cpu(), log_offsets((w,), torch.device("cpu"))), w
 
 
 @pytest.mark.parametrize(

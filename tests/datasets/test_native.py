@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import h5py
-import netCDF4
 import numpy as np
 import pytest
 import xarray
@@ -80,6 +79,7 @@ def test_xarray_reads_dimensions_coordinates_and_units(tmp_path: Path, engine: s
 
 def test_netcdf4_and_h5py_read_it(path: Path) -> None:
     written = flows.trajectories()
+    netCDF4 = pytest.importorskip("netCDF4")
     with netCDF4.Dataset(path) as opened:
         assert opened.data_model == "NETCDF4"
         assert opened["velocity"].dimensions == ("sample", "time", "velocity_component", "x", "y")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.releases import needs_loops
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PICTURES = {
     "kelvin_helmholtz": ("density.gif", "density.png"),
@@ -22,7 +24,9 @@ def test_every_example_is_run():
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(PICTURES)
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs_loops if name == "reactors" else ()) for name in PICTURES]
+)
 def test_example_runs_and_draws(name, tmp_path):
     _load(name).main(out=tmp_path, small=True)
     for picture in PICTURES[name]:

@@ -47,6 +47,15 @@ def test_gradients_do_not_depend_on_how_the_work_is_split(most: int, monkeypatch
         torch.testing.assert_close(got, exact)
 
 
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_samples_that_no_kernel_takes_at_once_are_shared_out(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = gradients(cosine_attention_reference, inputs((5, 3, 16, 4)))
+    monkeypatch.setattr(module, "_MOST_SAMPLES", {"cpu": most})
+    monkeypatch.setattr(module, "_recomputes", lambda *parts: False)  # as on a GPU
+    for got, exact in zip(gradients(cosine_attention, inputs((5, 3, 16, 4))), expected):
+        torch.testing.assert_close(got, exact)
+
+
 @pytest.mark.parametrize(("samples", "heads"), list(itertools.product((1, 4, 9), (1, 3))))
 def test_blocks_cover_everything_once(samples: int, heads: int) -> None:
     seen = torch.zeros(heads, samples)

@@ -17,6 +17,7 @@ from sciml.solvers.runge_kutta import RungeKutta
 from sciml.solvers.solution import Solution, SolveError, Status
 from sciml.solvers.solve import solve
 from sciml.solvers.tableaus import BOSH3, EULER, HEUN, RK4, TSIT5
+from tests.releases import needs_loops
 
 PID = PIDController(rtol=1e-5, atol=1e-7)
 
@@ -38,6 +39,7 @@ def same(compiled: Solution, eager: Solution) -> None:
     torch.testing.assert_close(compiled.y_end, eager.y_end, rtol=1e-12, atol=1e-12, equal_nan=True)
 
 
+@needs_loops
 def test_the_steps_and_outputs_are_the_eager_ones_with_clocks_and_directions_per_sample() -> None:
     y0 = states(3)
     ends = torch.tensor([5.0, -3.0, 0.2], dtype=torch.float64)
@@ -48,6 +50,7 @@ def test_the_steps_and_outputs_are_the_eager_ones_with_clocks_and_directions_per
     same(solve_compiled(stepper, y0, ts, PID, backend="eager"), eager)
 
 
+@needs_loops
 def test_steps_land_on_outputs_where_there_is_no_interpolant_and_states_may_be_structures() -> None:
     def field(t: Tensor, y: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"x": y["v"], "v": -y["x"]}
@@ -61,6 +64,7 @@ def test_steps_land_on_outputs_where_there_is_no_interpolant_and_states_may_be_s
         torch.testing.assert_close(compiled.ys[name], eager.ys[name], rtol=1e-12, atol=1e-12)
 
 
+@needs_loops
 def test_failures_have_the_eager_statuses() -> None:
     def blows_up(t: Tensor, y: Tensor) -> Tensor:  # y = 1 / (1 - t) for y0 = 1
         return y * y
@@ -79,6 +83,7 @@ def test_failures_have_the_eager_statuses() -> None:
         _without_code(stepper, y0, ts, loose, max_steps=3)
 
 
+@needs_loops
 def test_gradients_of_the_state_parameters_arguments_and_closures_are_the_eager_ones() -> None:
     torch.manual_seed(0)
     net = nn.Linear(2, 2, dtype=torch.float64)
@@ -123,6 +128,7 @@ def test_gradients_of_the_state_parameters_arguments_and_closures_are_the_eager_
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == programs
 
 
+@needs_loops
 def test_a_field_that_branches_on_values_is_refused_with_the_way_out() -> None:
     def branches(t: Tensor, y: Tensor) -> Tensor:
         return -y if bool((y > 0).all()) else y
@@ -148,6 +154,7 @@ def test_what_a_compiled_solve_does_not_do_is_named() -> None:
         solve(stepper, y0, ts, PID, compiled=True, event=Event(lambda t, y: y[:, 0]), keep_dense=True)
 
 
+@needs_loops
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_compiled_code_has_the_eager_gradients(dtype: torch.dtype) -> None:

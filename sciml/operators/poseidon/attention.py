@@ -147,8 +147,11 @@ def log_offsets(window: tuple[int, ...], device: torch.device) -> Float[Tensor, 
     """Log-spaced distances of the tokens of a window, -(w - 1) ... w - 1 along each axis, about -1 to 1; float32."""
     axes = []
     for w in window:
-        u = torch.arange(-(w - 1), w, dtype=torch.float32, device=device) / max(w - 1, 1) * 8
-        axes.append(u.sign() * torch.log2(u.abs() + 1) / math.log2(8))
+        # The reference's arithmetic in single precision, in which devices differ by a bit; in double precision and
+        # rounded after each operation it gives the same bits on all.
+        u = 8 * (torch.arange(-(w - 1), w, dtype=torch.float64, device=device) / max(w - 1, 1)).float()
+        logarithms = torch.log2((u.abs() + 1).double()).float()
+        axes.append(u.sign() * (logarithms.double() / math.log2(8)).float())
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
 
 

@@ -11,10 +11,9 @@ from sciml.generation.make import make
 @pytest.fixture(scope="module")
 def scheduler():
     """The address of a dask cluster of two worker processes on this machine."""
-    from distributed import LocalCluster
-
+    distributed = pytest.importorskip("distributed")
     settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    with LocalCluster(host="127.0.0.1", **settings) as cluster:
+    with distributed.LocalCluster(host="127.0.0.1", **settings) as cluster:
         yield cluster.scheduler_address
 
 
@@ -50,6 +49,7 @@ def test_a_cluster_goes_on_where_another_executor_stopped(tubes, finished, sched
 
 
 def test_a_scheduler_that_is_not_there_is_named(tubes, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
     from sciml.generation import executors
 
     monkeypatch.setattr(executors, "PATIENCE", 1)

@@ -1,6 +1,6 @@
 """Killed, interrupted and damaged trainings end in the weights of an undisturbed one, to the last bit.
 
-Trainings that are killed run in forked processes.
+Trainings that are killed run in processes of their own.
 """
 
 import json
@@ -8,51 +8,35 @@ import multiprocessing
 import os
 import random
 import signal
-import time
 from dataclasses import replace
 
 import pytest
 import torch
 
-import sciml.tensor_file
-from sciml.training import FitSettings, StepDecay, fit
+from sciml.training import fit
 from sciml.training.state import StateFolder, TrainingState
+from tests.sciml.training.killed import SETTINGS, interrupted, killed_while_saving, train, train_slowly
 from tests.sciml.training.tiny import Decay, Tiny, tiny, weights
 
-# Everything that carries something from one step to the next is on.
-SETTINGS = FitSettings(
-    quiet=True,
-    device="cpu",
-    epochs=4,
-    batch_size=4,
-    lr=1e-2,
-    schedule=StepDecay(every=2),
-    unroll=1,
-    noise=0.1,
-    ema_decay=0.9,
-    save_steps=1,
-    accumulate=2,
-)
 
+@pytest.fixture(scope="module")
+def started():
+    """Starts a process that runs a function of ``tests.sciml.training.killed``, with no import to wait for.
 
-class SlowDecay(Decay):
-    """A disk that takes its time, so that a kill can come at any place."""
+    A server is forked that has done nothing but the imports: this process may have threads that no fork survives.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([train.__module__])
+    ready = context.Process(target=os.getpid)
+    ready.start()
+    ready.join()
 
-    def __getitem__(self, index):
-        time.sleep(0.002)
-        return super().__getitem__(index)
+    def start(function, *arguments):
+        process = context.Process(target=function, args=arguments)
+        process.start()
+        return process
 
-
-def train(out, *, slow=False, settings=SETTINGS):
-    data = (SlowDecay if slow else Decay)(count=18, frames=3)
-    return fit(tiny(dropout=0.3), data, valid=Decay(count=4, seed=1), out=out, settings=settings)
-
-
-def forked(function, *arguments):
-    """A process that runs ``function``, with no import to wait for."""
-    process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
-    process.start()
-    return process
+    return start
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +55,10 @@ def assert_same(out, undisturbed):
     assert len((out / "log.csv").read_text().splitlines()) == 1 + SETTINGS.epochs
 
 
-def test_a_training_killed_at_random_moments_ends_in_the_same_weights(tmp_path, undisturbed):
+def test_a_training_killed_at_random_moments_ends_in_the_same_weights(tmp_path, undisturbed, started):
     moments, kills = random.Random(5), 0
     for _ in range(5):
-        process = forked(lambda: train(tmp_path, slow=True))
+        process = started(train_slowly, tmp_path)
         process.join(moments.uniform(0.05, 0.3))
         kills += process.exitcode is None
         process.kill()
@@ -83,71 +67,23 @@ def test_a_training_killed_at_random_moments_ends_in_the_same_weights(tmp_path, 
     assert_same(tmp_path, undisturbed)
 
 
-def killed_while_saving(out, number, moment):
-    """Train until the ``number``-th file is saved, and die in the middle of that."""
-    count = 0
-
-    def counted(function, dies_before):
-        def wrapper(*arguments, **keywords):
-            nonlocal count
-            count += 1
-            if count == number and dies_before:
-                if moment == "half-way":
-                    os.truncate(keep(*arguments, **keywords), 700)
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = function(*arguments, **keywords)
-            if count == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        return wrapper
-
-    def keep(tensors, path, metadata):
-        save_file(tensors, path, metadata)
-        return path
-
-    save_file = sciml.tensor_file.save_file
-    if moment == "half-way":
-        sciml.tensor_file.save_file = counted(save_file, dies_before=True)
-    else:
-        os.replace = counted(os.replace, dies_before=moment == "before the rename")
-    train(out)
-
-
 @pytest.mark.parametrize("moment", ["half-way", "before the rename", "after the rename"])
 @pytest.mark.parametrize("number", [1, 6, 7])  # the first state; the first checkpoint; the state of the epoch's end
-def test_a_kill_in_the_middle_of_saving_does_no_harm(tmp_path, undisturbed, number, moment):
-    process = forked(killed_while_saving, tmp_path, number, moment)
+def test_a_kill_in_the_middle_of_saving_does_no_harm(tmp_path, undisturbed, started, number, moment):
+    process = started(killed_while_saving, tmp_path, number, moment)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     assert_same(tmp_path, undisturbed)
     assert not list(tmp_path.glob(".*partial"))
 
 
-class Interrupted(Decay):
-    """Signals its own process when window 3 is read for the second time."""
-
-    number, reads = signal.SIGTERM, 0
-
-    def __getitem__(self, index):
-        self.reads += index == 3
-        if index == 3 and self.reads == 2:
-            os.kill(os.getpid(), self.number)
-        return super().__getitem__(index)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_ends_with_a_message(tmp_path, undisturbed, number, capfd):
-    def interrupted():
-        data = Interrupted(count=18, frames=3)
-        data.number = number
-        without = replace(SETTINGS, save_steps=None)
-        fit(tiny(dropout=0.3), data, valid=Decay(count=4, seed=1), out=tmp_path, settings=without)
-
-    process = forked(interrupted)
+def test_a_signal_saves_and_ends_with_a_message(tmp_path, undisturbed, started, number):
+    errors = tmp_path.with_name(tmp_path.name + "-errors")
+    process = started(interrupted, tmp_path, number, errors)
     process.join(60)
     assert process.exitcode == 128 + number
-    error = capfd.readouterr().err
+    error = errors.read_text()
     assert "The same call resumes it" in error and str(tmp_path) in error and "Traceback" not in error
     state = TrainingState.read(StateFolder(tmp_path).newest())
     assert (state.position.epoch, state.position.step > 0) == (1, True)

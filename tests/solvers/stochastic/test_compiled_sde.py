@@ -15,6 +15,7 @@ from sciml.solvers.stochastic.schemes.sri import SRIW1
 from sciml.solvers.stochastic.sde import SDE, Calculus, Noise
 from sciml.solvers.stochastic.sde_stepper import SDEStepper
 from sciml.solvers.stochastic.whole_cells import WholeCells
+from tests.releases import needs_loops
 
 F64 = torch.float64
 DT = 0.1
@@ -62,6 +63,7 @@ def test_compiled_steps_are_the_eager_ones(scheme: object, noise: Noise) -> None
     assert torch.equal(compiled.statistics.evaluations, eager.statistics.evaluations)
 
 
+@needs_loops
 def test_gradients_and_the_way_back_in_time() -> None:
     ts = torch.linspace(1, 0, 3, dtype=F64)
     y0 = states().requires_grad_()
