@@ -1,7 +1,7 @@
 """Attention by scaled cosines with an additive bias that is learned, as in Swin Transformer V2.
 
 The readable form, and one that keeps no matrix of weights for the backward pass. A twin in Triton will stand beside
-them; on CUDA it is PyTorch's own fused attention until then.
+them; on CUDA half precision takes PyTorch's own fused attention until then.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import forward_ad
 
-_MOST_WEIGHTS = 2**18  # of attention, that the backward pass works on at once
+# Weights of attention that the backward pass works on at once: what a core's cache holds; what fills a GPU.
+_MOST_WEIGHTS = {"cpu": 2**18, "cuda": 2**26}
 _MOST_SAMPLES = {"cuda": 65535}  # for which PyTorch's kernels compute right gradients
 _ZERO = 1e-12  # vectors below this length
 
@@ -30,8 +31,9 @@ def cosine_attention(
 ) -> Float[Tensor, "batch heads token width"]:
     """softmax(scale cos(query, key) + bias) value.
 
-    On CPUs PyTorch's fused kernel has no gradient of a bias, and falls back to the matrix of all weights. Here the
-    backward pass computes the weights again from the logarithms of their sums, some at a time.
+    On CPUs PyTorch's fused kernel has no gradient of a bias, and falls back to the matrix of all weights; on CUDA in
+    float32 that gradient is slow. Here the backward pass computes the weights again from the logarithms of their sums,
+    some at a time.
 
     Args:
         query, key, value: of any lengths; the cosine with a zero vector is zero.
@@ -96,8 +98,7 @@ class _Recomputed(torch.autograd.Function):
         scaled, at_query = _unit(query)
         scaled.mul_(scale)
         unit, at_key = _unit(key)
-        fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        outcome, log_sums = fused(scaled, unit, value, attn_mask=bias, scale=1.0)
+        outcome, log_sums = _with_log_sums(scaled, unit, value, bias)
         ctx.save_for_backward(query, key, scaled, unit, value, scale, bias, outcome, log_sums, at_query, at_key)
         return outcome
 
@@ -113,6 +114,15 @@ class _Recomputed(torch.autograd.Function):
         of_query = torch.addcmul(of_scaled, scaled, along / scale**2, value=-1).mul_(scale * at_query)
         of_key = torch.addcmul(of_unit, unit, (unit * of_unit).sum(dim=-1, keepdim=True), value=-1).mul_(at_key)
         return of_query, of_key, of_value, (along / scale).sum(dim=(0, 2))[..., None], of_bias
+
+
+def _with_log_sums(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """softmax(query key^T + bias) value by a fused kernel, and the logarithms of the sums of weights."""
+    if query.device.type == "cpu":
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, attn_mask=bias, scale=1.0)
+    fused = torch.ops.aten._scaled_dot_product_efficient_attention
+    outcome, log_sums, _, _ = fused(query, key, value, bias.expand(len(query), -1, -1, -1), True, scale=1.0)
+    return outcome, log_sums[..., : query.shape[-2]]  # which it pads
 
 
 def _gradients(
@@ -133,8 +143,8 @@ def _gradients(
     # Weights far below rounding count for nothing, but exp is forty times slower where it underflows, and so is
     # arithmetic with what is left of them.
     least = 2.5 * math.log(torch.finfo(query.dtype).eps)
-    of_bias = torch.zeros_like(bias[0])
-    for heads, rows in _blocks(query.shape[0], query.shape[1], bias.shape[-1] ** 2):
+    of_bias, most = torch.zeros_like(bias[0]), _MOST_WEIGHTS[query.device.type]
+    for heads, rows in _blocks(query.shape[0], query.shape[1], bias.shape[-1] ** 2, most):
         q, k, v, g = (part[heads, rows].flatten(0, 1) for part in (queries, keys, values, slopes))
         of_query, of_key, of_value = (part[heads, rows].flatten(0, 1) for part in found)
         shape = len(of_bias[heads]), -1, *bias.shape[-2:]
@@ -153,10 +163,10 @@ def _gradients(
     return of_query, of_key, of_value, of_bias[None]
 
 
-def _blocks(samples: int, heads: int, numbers: int) -> list[tuple[slice, slice]]:
-    """Slices of heads and samples whose weights fit the cache; several heads where all their samples do."""
-    together = max(1, _MOST_WEIGHTS // max(samples * numbers, 1))
-    rows = min(samples, max(1, _MOST_WEIGHTS // max(numbers, 1)))
+def _blocks(samples: int, heads: int, numbers: int, most: int) -> list[tuple[slice, slice]]:
+    """Slices of heads and samples with at most so many weights; several heads where all their samples fit."""
+    together = max(1, most // max(samples * numbers, 1))
+    rows = min(samples, max(1, most // max(numbers, 1)))
     return [
         (slice(head, head + together), slice(row, row + rows))
         for head in range(0, heads, together)
@@ -170,11 +180,14 @@ def _transformed() -> bool:
 
 
 def _recomputes(*inputs: Tensor) -> bool:
-    """Whether the fused kernel lacks what is asked for: the gradient of a bias on a CPU."""
-    if not torch.is_grad_enabled() or not inputs[-1].requires_grad or inputs[0].device.type != "cpu":
+    """Whether PyTorch's fused kernel lacks the gradient of a bias, or is slow at it."""
+    query, bias = inputs[0], inputs[-1]
+    if not torch.is_grad_enabled() or not bias.requires_grad or torch.compiler.is_compiling() or not query.numel():
         return False
-    if torch.compiler.is_compiling() or any(part.dtype != inputs[0].dtype for part in inputs):
+    if any(type(part) not in (Tensor, torch.nn.Parameter) or part.dtype != query.dtype for part in inputs):
         return False
-    if inputs[0].dtype not in (torch.float32, torch.float64) or not inputs[0].numel():
-        return False
-    return not any(type(part) not in (Tensor, torch.nn.Parameter) for part in inputs)
+    if query.device.type == "cpu":
+        return query.dtype in (torch.float32, torch.float64)
+    # The kernel called without its wrapper asks for whole blocks; half precision is fast by itself.
+    whole = query.shape[-1] % 4 == 0 and bias.shape[-1] % 16 == 0 and bias.is_contiguous()
+    return query.is_cuda and query.dtype == torch.float32 and whole and len(query) <= _MOST_SAMPLES["cuda"]
