@@ -117,12 +117,10 @@ def run_march(plan: Plan, carry: Carry, outputs: State, records: Records | None,
 def compile_program(function: Callable[..., Any], backend: Any, device: str) -> Callable[..., Any]:
     """The compiled twin of a function over tensors; torch keeps one program for each set of arguments unlike others."""
     options = _CPU_OPTIONS if backend == "inductor" and device == "cpu" else None
-    program = torch.compile(  # type: ignore[call-overload]
-        function, fullgraph=True, dynamic=False, backend=backend, options=options
-    )
+    program = torch.compile(function, fullgraph=True, dynamic=False, backend=backend, options=options)
 
     def roomy(*arguments: Any) -> Any:
-        # An argument of torch.compile in recent releases alone.
+        # torch.compile itself takes the limit in recent releases alone.
         with torch._dynamo.config.patch(recompile_limit=_PROGRAMS):
             return program(*arguments)
 
