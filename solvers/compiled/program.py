@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -117,10 +118,12 @@ def run_march(plan: Plan, carry: Carry, outputs: State, records: Records | None,
 def compile_program(function: Callable[..., Any], backend: Any, device: str) -> Callable[..., Any]:
     """The compiled twin of a function over tensors; torch keeps one program for each set of arguments unlike others."""
     options = _CPU_OPTIONS if backend == "inductor" and device == "cpu" else None
-    program = torch.compile(function, fullgraph=True, dynamic=False, backend=backend, options=options)
+    make: Any = partial(torch.compile, function, fullgraph=True, dynamic=False, backend=backend, options=options)
+    if "recompile_limit" in signature(torch.compile).parameters:
+        return make(recompile_limit=_PROGRAMS)
+    program = make()  # older releases of torch take the limit from their configuration
 
     def roomy(*arguments: Any) -> Any:
-        # torch.compile itself takes the limit in recent releases alone.
         with torch._dynamo.config.patch(recompile_limit=_PROGRAMS):
             return program(*arguments)
 
