@@ -39,21 +39,15 @@ FOLDER = Path("runs/pretraining")
 def pretrained(task: Task, train: Trajectories) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ReplacedWeights)
-        model = Poseidon.from_pretrained(FOLDER / "model", channels=train.channels)
-    return _timed(model, task)
+        return Poseidon.from_pretrained(FOLDER / "model", channels=train.channels, time_scale=task.duration)
 
 
 def scratch(task: Task, train: Trajectories) -> nn.Module:
-    return _timed(Poseidon(train.channels, architecture=ARCHITECTURE), task)
+    return Poseidon(train.channels, architecture=ARCHITECTURE, time_scale=task.duration)
 
 
 def fno(task: Task, train: Trajectories) -> nn.Module:
     return FNO(train.channels, modes=12, width=16)
-
-
-def _timed(model: Poseidon, task: Task) -> Poseidon:
-    model.time_scale = task.duration
-    return model
 
 
 # The model, and its learning rate: from a pilot on heat with 8 trajectories of seed 0, of 1e-3, 2e-3, 4e-3 and 8e-3

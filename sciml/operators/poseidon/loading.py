@@ -43,6 +43,7 @@ def read_pretrained(
     channels: Sequence[ChannelLike] | int | None,
     out_channels: Sequence[str] | int | None,
     image_size: int | tuple[int, ...] | None,
+    options: Mapping[str, Any],
     hub: Mapping[str, Any],
 ) -> Model:
     """See ``Poseidon.from_pretrained``, which this is the inside of."""
@@ -51,7 +52,8 @@ def read_pretrained(
         raise CheckpointError(path, "no such folder.")
     if path.is_dir():
         _check_config(path)
-    wanted = {"channels": channels, "out_channels": out_channels, "image_size": image_size}
+    wanted: dict[str, Any] = {"channels": channels, "out_channels": out_channels, "image_size": image_size}
+    wanted["options"] = {name: value for name, value in options.items() if value is not None}
     try:
         return HubMixin.from_pretrained.__func__(model_class, str(name_or_path), wanted=wanted, **hub)  # type: ignore[attr-defined]
     except FileNotFoundError as error:
@@ -89,6 +91,7 @@ def build_pretrained(
         path = weights_file(model_id, WEIGHTS, **hub)
     except FileNotFoundError as error:
         raise CheckpointError(model_id, str(error).removeprefix(f"{model_id}: ")) from error
+    pretrained = replace(pretrained, options={**pretrained.options, **wanted.get("options", {})})
     channels = wanted_channels(pretrained.channels, wanted.get("channels"), wanted.get("out_channels"))
     if pretrained.options.get("fill") and [c.name for c in channels] != [c.name for c in pretrained.channels]:
         names = ", ".join(channel.name for channel in pretrained.channels)

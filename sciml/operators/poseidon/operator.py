@@ -70,10 +70,7 @@ class Poseidon(
     ) -> None:
         super().__init__()
         self.channels = parse_channels(channels)
-        if time_scale is not None and not time_scale > 0:
-            raise ValueError(f"Expected time_scale > 0, got {time_scale}.")
-        if boundary not in ("periodic", "open", None):
-            raise ValueError(f"Expected boundary 'periodic', 'open' or None, got {boundary!r}.")
+        _check_options(time_scale, boundary)
         self.time_scale, self.boundary = time_scale, boundary
         self.fill = {int(position): float(value) for position, value in fill}
         self._dynamic = dynamic_channels(self.channels)
@@ -126,6 +123,9 @@ class Poseidon(
         channels: Sequence[ChannelLike] | int | None = None,
         out_channels: Sequence[str] | int | None = None,
         image_size: int | tuple[int, ...] | None = None,
+        time_scale: float | None = None,
+        boundary: str | None = None,
+        native: bool | None = None,
         **hub: Any,
     ) -> Poseidon:
         """A pretrained model, in evaluation mode: of the published layout, or one that ``save_pretrained`` wrote.
@@ -139,18 +139,21 @@ class Poseidon(
             channels: of the state, such as ``train.channels``, or their number; by default those of the model.
             out_channels: names of those that are predicted, or how many; the others become static.
             image_size: points that the network works on, if not the model's own.
+            time_scale, boundary, native: as for a new model; None for what the model has.
             hub: options of ``huggingface_hub``: revision, token, cache_dir, local_files_only, force_download.
 
         Raises:
             CheckpointError: a file is missing, damaged, or of another layout.
-            ValueError: the channels do not fit each other.
+            ValueError: the channels do not fit each other, or an argument is out of its range.
         """
+        _check_options(time_scale, boundary)
         return read_pretrained(
             cls,
             pretrained_model_name_or_path,
             channels=channels,
             out_channels=out_channels,
             image_size=image_size,
+            options={"time_scale": time_scale, "boundary": boundary, "native": native},
             hub=hub,
         )
 
@@ -213,3 +216,10 @@ class Poseidon(
         if any(position not in range(inputs) for position in self.fill):
             raise ValueError(f"Expected fill at positions below {inputs}, got {sorted(self.fill)}.")
         return fitting
+
+
+def _check_options(time_scale: float | None, boundary: str | None) -> None:
+    if time_scale is not None and not time_scale > 0:
+        raise ValueError(f"Expected time_scale > 0, got {time_scale}.")
+    if boundary not in ("periodic", "open", None):
+        raise ValueError(f"Expected boundary 'periodic', 'open' or None, got {boundary!r}.")

@@ -168,6 +168,15 @@ def test_loading_draws_no_random_numbers(published: Path) -> None:
     assert torch.equal(drawn, torch.rand(3))
 
 
+def test_options_of_the_model_may_be_replaced(published: Path) -> None:
+    model = Poseidon.from_pretrained(published, boundary="periodic", time_scale=3.0, native=True)
+    assert (model.boundary, model.time_scale, model.network.native) == ("periodic", 3.0, True)
+    usual = Poseidon.from_pretrained(published)
+    assert usual.boundary != "periodic" or usual.time_scale != 3.0
+    with pytest.raises(ValueError, match="Expected boundary"):
+        Poseidon.from_pretrained(published, boundary="closed")
+
+
 def test_other_grid_than_that_of_the_weights(published: Path) -> None:
     model, _ = quietly(published, image_size=(40, 28))
     assert model.network.config.size == (40, 28)
