@@ -23,7 +23,9 @@ def write_report(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
     curves = curves_of(rows)
     save_curves(folder / "curves.json", curves)
     bases = {curve.task: curve for curve in curves if curve.model == "FNO"}
-    compared = [_gains(curve, bases[curve.task]) for curve in curves if curve.model != "FNO"]
+    new = {curve.task: curve for curve in curves if curve.model == "from scratch"}
+    over_new = [_gains(curve, new[curve.task]) for curve in curves if curve.model == "pretrained"]
+    compared = [_gains(curve, bases[curve.task]) for curve in curves if curve.model != "FNO" and curve.task in bases]
     for task in bases:
         figure = scaling_figure([curve for curve in curves if curve.task == task], efficiency_samples=SAMPLES[-1])
         figure.savefig(folder / f".{task}.partial.png", dpi=110)
@@ -34,6 +36,7 @@ def write_report(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
         f"{UPDATES} updates of {BATCH} pairs. EG: {SAMPLES[-1]} trajectories over those with which a model is as good "
         f"as FNO with {SAMPLES[-1]}; AG: FNO's error over the model's, with {SAMPLES[1]}.\n\n{gains_table(compared)}\n"
         f"Of the {len(seeds)} seeds taken alone, so many have EG > 1 / AG > 1:\n\n{_agreement(rows, seeds)}\n"
+        f"What pretraining brings, over the same network from scratch:\n\n{gains_table(over_new)}\n"
         f"Median relative L1 error in percent, mean over the seeds:\n\n{curves_table(curves)}\n"
         f"Standard deviation over the seeds:\n\n{curves_table(curves_of(rows, statistics.stdev))}"
     )
@@ -42,14 +45,18 @@ def write_report(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def curves_of(rows: Sequence[dict[str, Any]], over_seeds: Any = statistics.mean) -> list[ScalingCurve]:
-    """Those that have every number of trajectories."""
+    """Points that have every seed, of the tasks and models that have those from which gains are read."""
+    seeds = {row["seed"] for row in rows}
     curves = []
     for task in TASKS:
         for model in MODELS:
             of = [row for row in rows if row["task"] == task and row["model"] == model]
-            found = [[float(row["error"]) for row in of if row["samples"] == samples] for samples in SAMPLES]
-            if all(found):
-                curves.append(ScalingCurve(task, model, SAMPLES, tuple(over_seeds(errors) for errors in found)))
+            found = {
+                samples: {r["seed"]: float(r["error"]) for r in of if r["samples"] == samples} for samples in SAMPLES
+            }
+            points = [(n, over_seeds(errors.values())) for n, errors in found.items() if errors.keys() == seeds]
+            if {n for n, _ in points} >= set(SAMPLES[1:]):
+                curves.append(ScalingCurve.of(task, model, points))
     return curves
 
 
@@ -63,6 +70,8 @@ def _agreement(rows: Sequence[dict[str, Any]], seeds: Sequence[int]) -> str:
     lines = [f"| | {' | '.join(models)} |", "|---" * (len(models) + 1) + "|"]
     per_seed = [{(c.task, c.model): c for c in curves_of([r for r in rows if r["seed"] == seed])} for seed in seeds]
     for task in TASKS:
+        if not any((task, "FNO") in of for of in per_seed):
+            continue
         cells = []
         for model in models:
             found = [
