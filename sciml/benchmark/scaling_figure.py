@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
 from sciml.benchmark.gains import EFFICIENCY_SAMPLES, STEADY, STEADY_EFFICIENCY_SAMPLES, efficiency_gain
 from sciml.benchmark.scaling import ScalingCurve
@@ -34,6 +35,7 @@ def scaling_figure(
     xlabel = "training samples" if steady else "training trajectories"
     axes = style.dress(figure.subplots(), xlabel=xlabel, ylabel="median relative L1 error [%]")
     axes.set(xscale="log", yscale="log")
+    _plain_ticks(axes, sorted({n for curve in curves for n in curve.samples}))
     axes.axhline(level, color=style.INK, linestyle=":", linewidth=1.2, label=f"{baseline} with {upto:g}")
     for k, curve in enumerate([base, *(curve for curve in curves if curve is not base)]):
         _draw(axes, curve, base, upto, k)
@@ -49,6 +51,15 @@ def scaling_figure(
     figure.suptitle(base.task, fontsize=11, x=0.02, ha="left", color=style.INK)
     style.label_above(axes, 2)
     return figure
+
+
+def _plain_ticks(axes: Axes, samples: Sequence[int]) -> None:
+    """Ticks at the numbers that were trained on, and at 1, 2 and 5 times powers of ten of the error."""
+    axes.xaxis.set_major_locator(FixedLocator(samples))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _draw(axes: Axes, curve: ScalingCurve, base: ScalingCurve, upto: int, k: int) -> None:
