@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 from collections.abc import Sequence
@@ -37,11 +38,25 @@ def write_report(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
         f"as FNO with {SAMPLES[-1]}; AG: FNO's error over the model's, with {SAMPLES[1]}.\n\n{gains_table(compared)}\n"
         f"Of the {len(seeds)} seeds taken alone, so many have EG > 1 / AG > 1:\n\n{_agreement(rows, seeds)}\n"
         f"What pretraining brings, over the same network from scratch:\n\n{gains_table(over_new)}\n"
-        f"Median relative L1 error in percent, mean over the seeds:\n\n{curves_table(curves)}\n"
+        f"{_missing(rows, seeds)}Median relative L1 error in percent, mean over the seeds:\n\n{curves_table(curves)}\n"
         f"Standard deviation over the seeds:\n\n{curves_table(curves_of(rows, statistics.stdev))}"
     )
     (folder / "report.md").write_text(text)
     print(text)
+
+
+def _missing(rows: Sequence[dict[str, Any]], seeds: Sequence[int]) -> str:
+    """What has not been trained, with what of it has."""
+    lines = []
+    for task, model in itertools.product(TASKS, MODELS):
+        of = {
+            n: [r["error"] for r in rows if (r["task"], r["model"], r["samples"]) == (task, model, n)] for n in SAMPLES
+        }
+        if all(len(errors) == len(seeds) for errors in of.values()):
+            continue
+        there = ", ".join(f"{statistics.mean(e):.3g} % with {n} (seeds: {len(e)})" for n, e in of.items() if e)
+        lines.append(f"- {model} on {task}: {there or 'nothing'}")
+    return "Not complete, and left out of the tables:\n\n" + "\n".join(lines) + "\n\n" if lines else ""
 
 
 def curves_of(rows: Sequence[dict[str, Any]], over_seeds: Any = statistics.mean) -> list[ScalingCurve]:
