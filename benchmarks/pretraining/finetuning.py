@@ -63,9 +63,7 @@ def finetune(asked: dict[str, Any], device: str) -> dict[str, Any]:
     """Train as ``asked`` (task, model, samples, seed, updates, lr); the row."""
     torch.set_num_threads(1)
     task = Task.of(asked["task"], FOLDER)
-    train = task.train(asked["samples"], asked["seed"])
-    torch.manual_seed(asked["seed"])
-    model = MODELS[asked["model"]][0](task, train)
+    model, train = _start(asked, task)
     begin = time.perf_counter()
     fit(
         model,
@@ -80,11 +78,7 @@ def finetune_together(asked: Sequence[dict[str, Any]], device: str) -> list[dict
     """The same for trainings of one task, model, number of updates and rate, as one computation (together.py)."""
     torch.set_num_threads(1)
     first, task = asked[0], Task.of(asked[0]["task"], FOLDER)
-    trains, models = [], []
-    for one in asked:
-        trains.append(task.train(one["samples"], one["seed"]))
-        torch.manual_seed(one["seed"])
-        models.append(MODELS[one["model"]][0](task, trains[-1]))
+    models, trains = zip(*(_start(one, task) for one in asked))
     begin = time.perf_counter()
     chosen = settings(trains[0], first["updates"], lr=first["lr"], batch=BATCH, seed=0, device=device)
     train_together(models, trains, [one["seed"] for one in asked], first["updates"], chosen)
@@ -93,6 +87,13 @@ def finetune_together(asked: Sequence[dict[str, Any]], device: str) -> list[dict
         {**one, "error": test_error(model, task), "seconds": seconds, "device": device}
         for one, model in zip(asked, models)
     ]
+
+
+def _start(asked: dict[str, Any], task: Task) -> tuple[Any, Trajectories]:
+    """The model before its training, and what it is trained on."""
+    train = task.train(asked["samples"], asked["seed"])
+    torch.manual_seed(asked["seed"])
+    return MODELS[asked["model"]][0](task, train), train
 
 
 def settings(

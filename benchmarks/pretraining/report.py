@@ -49,12 +49,10 @@ def _missing(rows: Sequence[dict[str, Any]], seeds: Sequence[int]) -> str:
     """What has not been trained, with what of it has."""
     lines = []
     for task, model in itertools.product(TASKS, MODELS):
-        of = {
-            n: [r["error"] for r in rows if (r["task"], r["model"], r["samples"]) == (task, model, n)] for n in SAMPLES
-        }
+        of = _errors(rows, task, model)
         if all(len(errors) == len(seeds) for errors in of.values()):
             continue
-        there = ", ".join(f"{statistics.mean(e):.3g} % with {n} (seeds: {len(e)})" for n, e in of.items() if e)
+        there = ", ".join(f"{statistics.mean(e.values()):.3g} % with {n} (seeds: {len(e)})" for n, e in of.items() if e)
         lines.append(f"- {model} on {task}: {there or 'nothing'}")
     return "Not complete, and left out of the tables:\n\n" + "\n".join(lines) + "\n\n" if lines else ""
 
@@ -63,16 +61,18 @@ def curves_of(rows: Sequence[dict[str, Any]], over_seeds: Any = statistics.mean)
     """Points that have every seed, of the tasks and models that have those from which gains are read."""
     seeds = {row["seed"] for row in rows}
     curves = []
-    for task in TASKS:
-        for model in MODELS:
-            of = [row for row in rows if row["task"] == task and row["model"] == model]
-            found = {
-                samples: {r["seed"]: float(r["error"]) for r in of if r["samples"] == samples} for samples in SAMPLES
-            }
-            points = [(n, over_seeds(errors.values())) for n, errors in found.items() if errors.keys() == seeds]
-            if {n for n, _ in points} >= set(SAMPLES[1:]):
-                curves.append(ScalingCurve.of(task, model, points))
+    for task, model in itertools.product(TASKS, MODELS):
+        found = _errors(rows, task, model)
+        points = [(n, over_seeds(errors.values())) for n, errors in found.items() if errors.keys() == seeds]
+        if {n for n, _ in points} >= set(SAMPLES[1:]):
+            curves.append(ScalingCurve.of(task, model, points))
     return curves
+
+
+def _errors(rows: Sequence[dict[str, Any]], task: str, model: str) -> dict[int, dict[int, float]]:
+    """Of each number of trajectories, the error of each seed that has been trained."""
+    of = [row for row in rows if (row["task"], row["model"]) == (task, model)]
+    return {n: {row["seed"]: float(row["error"]) for row in of if row["samples"] == n} for n in SAMPLES}
 
 
 def _gains(curve: ScalingCurve, base: ScalingCurve) -> Any:
