@@ -1,0 +1,1 @@
+"""Transfers between material points and a grid."""

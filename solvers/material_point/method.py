@@ -1,0 +1,241 @@
+"""MLS-MPM: solids, sand and fluids that deform without limit, as points that move through a grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sciml.kernels.material_point.transfer import Lattice, Transfer, as_numbers, outside
+
+from ..equations.parameter import register, select_samples
+from ..state import where
+from ..stepper import Step
+from .contact import SLIP, AxisWalls, Obstacle, Walls
+from .failure import explain_position, explain_step, explain_stress
+from .material import Material
+from .state import MaterialPoints, check_state
+
+Bodies: TypeAlias = Material | Sequence[tuple[Material, int]]
+"""One material for all points, or materials with the number of points each, in the order of the points."""
+
+LARGEST_COURANT = 1.5
+"""Cells that sound may cross in a step: no material was seen stable beyond."""
+
+
+class MaterialPointMethod(nn.Module):
+    """One explicit step of MLS-MPM with affine velocities and quadratic B-splines, batched, in 2D or 3D.
+
+    The stress of each point goes to the grid with its momentum; nodes get gravity, walls and obstacles; the points take
+    their velocity and its gradient C back, move with it, and deform by F <- (1 + dt C) F before their material maps F
+    back to yield. Momentum is conserved exactly, and so is angular momentum with the affine part. (Hu et al., "A Moving
+    Least Squares Material Point Method", SIGGRAPH 2018; Jiang et al., APIC, SIGGRAPH 2015.)
+
+    The state is that of ``material_points``; all samples share the grid and the bodies. Steps beyond the CFL limit are
+    refused: ``Courant(stepper)`` covers any dt by steps that are short enough. Differentiable with respect to the
+    state, the materials' parameters and gravity; with ``solve(..., adjoint=RecursiveCheckpoint())`` a long rollout keeps few
+    states.
+
+    Args:
+        bodies: the material, or ``[(material, points), ...]``.
+        spacing: of the grid.
+        shape: nodes along each axis. The unit box with n cells has n: node n would have no use.
+        volume: of each point, undeformed: a number, (node,) or (batch, node).
+        origin: position of the first node, zero by default.
+        gravity: acceleration, a vector (d,) or (batch, d); None for none.
+        walls: ``SLIP``, ``NO_SLIP``, ``STICKY``, another ``Contact``, None or a pair (low, high), for all axes or as
+            a list of one for each.
+        wall_thickness: nodes, see ``Walls``.
+        obstacles: what else stands in the way.
+        margin: points are kept this many cells inside the box [origin, origin + shape spacing]; None leaves them alone.
+        mass_floor: is added to the mass that momentum is divided by; NCLaw has 1e-7.
+        release: times (node,) before which a point is held where it is, without mass; None for none.
+
+    Raises:
+        ValueError: sizes that make no sense.
+    """
+
+    volume: Tensor
+    gravity: Tensor
+    release: Tensor | None
+
+    def __init__(
+        self,
+        bodies: Bodies,
+        *,
+        spacing: float,
+        shape: Sequence[int],
+        volume: float | Tensor,
+        origin: Sequence[float] | None = None,
+        gravity: Sequence[float] | Tensor | None = None,
+        walls: AxisWalls | list[AxisWalls] = SLIP,
+        wall_thickness: int = 3,
+        obstacles: Sequence[Obstacle] = (),
+        margin: float | None = None,
+        mass_floor: float = 0.0,
+        release: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.lattice = _lattice(spacing, shape, origin)
+        parts = bodies if isinstance(bodies, Sequence) else [(bodies, None)]
+        self.materials = nn.ModuleList([material for material, _ in parts])  # type: ignore[misc]
+        self.counts = tuple(count for _, count in parts)
+        self.walls = Walls.of(walls, self.lattice.dim, wall_thickness)
+        self.obstacles, self.margin, self.mass_floor = tuple(obstacles), margin, mass_floor
+        if not bool((torch.as_tensor(volume) > 0).all()):
+            raise ValueError(f"Expected volume > 0 of each point, got {volume}.")
+        register(self, volume=volume, gravity=_gravity(gravity, self.lattice.dim))
+        self.register_buffer("release", release, persistent=False)
+
+    def forward(
+        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: MaterialPoints, reuse: Tensor | None = None
+    ) -> Step:
+        """The state at t + dt; a sample with dt = 0 is returned as it is.
+
+        Raises:
+            ValueError: ``y`` is no state of these bodies, or dt is negative or beyond the CFL limit.
+            SimulationError: a point left the grid, was inverted where its material has no stress, or is not finite.
+        """
+        self._check_input(t, dt, y)
+        before = self.start(t, y) if reuse is None else reuse
+        held = None if self.release is None else (t[:, None] < self.release.to(t))
+        new, stress = self._advance(t, dt.to(y["position"].dtype), y, before, held)
+        self._check_result(t, y, new, stress)
+        if held is not None:
+            new, stress = _hold(held, y, new), torch.where(held[..., None, None], before, stress)
+        if not bool((dt != 0).all()):
+            new, stress = where(dt != 0, (new, stress), (y, before))
+        return Step(y=new, reuse=stress)
+
+    def start(self, t: Float[Tensor, " batch"], y: MaterialPoints) -> Float[Tensor, "batch node d d"]:
+        """The Kirchhoff stress of a state, which every step leaves to the next."""
+        parts = self._split(y["deformation"], y["gradient"])
+        return torch.cat([material.stress(*part) for material, part in zip(self.materials, parts)], dim=1)  # type: ignore[operator]
+
+    def longest_step(self, t: Float[Tensor, " batch"], y: MaterialPoints) -> Float[Tensor, " batch"]:
+        """In which sound or the fastest point of each sample just crosses one cell, or momentum diffuses across it."""
+        speed, sound = self._speeds(y)
+        spacing = self.lattice.spacing
+        longest = spacing / (speed + sound).clamp_min(torch.finfo(speed.dtype).tiny)
+        spreading = _per_sample([material.diffusivity() for material in self.materials], y)  # type: ignore[operator]
+        return longest.minimum(spacing**2 / (2 * self.lattice.dim * spreading))
+
+    def select(self, rows: Tensor) -> nn.Module:
+        """The method for these samples alone."""
+        return select_samples(self, rows)
+
+    def mass(self, y: MaterialPoints) -> Float[Tensor, "batch node"]:
+        """Of each point."""
+        volume = self._volume(y)
+        parts = zip(self.materials, self._split(volume))
+        return torch.cat([part * float(material.density) for material, (part,) in parts], dim=1)  # type: ignore[arg-type]
+
+    def _advance(
+        self, t: Tensor, dt: Tensor, y: MaterialPoints, stress: Tensor, held: Tensor | None
+    ) -> tuple[MaterialPoints, Tensor]:
+        mass, volume = self.mass(y), self._volume(y)
+        if held is not None:
+            mass, volume = mass.masked_fill(held, 0.0), volume.masked_fill(held, 0.0)
+        transfer = Transfer(y["position"], self.lattice)
+        push = (dt * (4 / self.lattice.spacing**2))[:, None] * volume
+        affine = mass[..., None, None] * y["gradient"] - push[..., None, None] * stress
+        nodes = transfer.to_grid(mass, y["velocity"], affine)
+        velocity, gradient = transfer.to_points(self._node_velocity(t, dt, nodes))
+        parts = self._split(y["deformation"], gradient)
+        deformed = [material.deform(*part, dt) for material, part in zip(self.materials, parts)]  # type: ignore[operator]
+        deformation, stress = (torch.cat(column, dim=1) for column in zip(*deformed))
+        position = self._confined(y["position"] + dt[:, None, None] * velocity)
+        new = MaterialPoints(position=position, velocity=velocity, gradient=gradient, deformation=deformation)
+        return new, stress
+
+    def _node_velocity(self, t: Tensor, dt: Tensor, nodes: Tensor) -> Tensor:
+        """Of every node, after gravity, walls and obstacles; zero where there is no mass."""
+        momentum, mass = nodes[..., :-1], nodes[..., -1:]
+        filled = mass > 0
+        velocity = momentum / torch.where(filled, mass + self.mass_floor, torch.ones_like(mass))
+        kick = dt[:, None] * self.gravity.to(dt)
+        kick = kick.reshape(len(dt), *(1,) * self.lattice.dim, self.lattice.dim)
+        velocity = self.walls(velocity + torch.where(filled, kick, torch.zeros_like(kick)))
+        for obstacle in self.obstacles:
+            velocity = obstacle(t, velocity, self.lattice)
+        return velocity
+
+    def _confined(self, position: Tensor) -> Tensor:
+        if self.margin is None:
+            return position
+        spacing = self.lattice.spacing
+        low = [start + self.margin * spacing for start in self.lattice.origin]
+        high = [start + (n - self.margin) * spacing for n, start in zip(self.lattice.shape, self.lattice.origin)]
+        axes = [x.clamp(a, b) for x, a, b in zip(position.unbind(-1), low, high)]
+        return torch.stack(axes, dim=-1)
+
+    def _volume(self, y: MaterialPoints) -> Tensor:
+        return self.volume.to(y["position"].dtype).expand(y["position"].shape[:2])
+
+    def _speeds(self, y: MaterialPoints) -> tuple[Tensor, Tensor]:
+        """The fastest point and the speed of sound in each sample, (batch,)."""
+        speed = torch.linalg.vector_norm(y["velocity"].detach(), dim=-1).amax(dim=1)
+        return speed, _per_sample([material.sound_speed() for material in self.materials], y)  # type: ignore[operator]
+
+    def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        """The points of each body."""
+        if len(self.counts) == 1:
+            return [tensors]
+        return list(zip(*(tensor.split(self.counts, dim=1) for tensor in tensors)))
+
+    def _check_input(self, t: Tensor, dt: Tensor, y: MaterialPoints) -> None:
+        check_state(y, self.lattice.dim)
+        points = y["position"].shape[1]
+        if None not in self.counts and sum(self.counts) != points:  # type: ignore[arg-type]
+            raise ValueError(f"Expected {sum(self.counts)} points, as many as the bodies have, got {points}.")  # type: ignore[arg-type]
+        if not bool((dt >= 0).all()):
+            raise ValueError(f"Expected dt >= 0, got {dt.tolist()}. Plastic flow cannot be stepped backwards in time.")
+        speed, sound = self._speeds(y)
+        crossed = torch.maximum(speed, sound / LARGEST_COURANT) * dt
+        if bool((crossed > self.lattice.spacing).any()):
+            raise explain_step(dt, speed, sound, self.lattice.spacing)
+
+    def _check_result(self, t: Tensor, y: MaterialPoints, new: MaterialPoints, stress: Tensor) -> None:
+        lost = outside(new["position"].detach(), self.lattice).any()
+        finite = torch.isfinite(stress.detach()).all()
+        if bool(lost):
+            raise explain_position(new["position"], y["position"], t, self.lattice)
+        if not bool(finite):
+            raise explain_stress(new["deformation"], stress, t)
+
+
+def _hold(held: Bool[Tensor, "batch node"], old: MaterialPoints, new: MaterialPoints) -> MaterialPoints:
+    """The old values of the points that are held."""
+    shaped = {name: held.reshape(*held.shape, *(1,) * (leaf.dim() - 2)) for name, leaf in old.items()}  # type: ignore[attr-defined]
+    return MaterialPoints(**{name: torch.where(shaped[name], old[name], new[name]) for name in old})  # type: ignore[literal-required,typeddict-item]
+
+
+def _per_sample(values: list[Tensor], y: MaterialPoints) -> Tensor:
+    """The largest of all bodies in each sample, (batch,)."""
+    batch = len(y["position"])
+    like = y["position"].detach()
+    largest = [value.detach().to(like) for value in values]
+    rows = [value.reshape(1, 1) if value.dim() == 0 else value for value in largest]
+    return torch.stack([row.expand(batch, row.shape[-1]).amax(dim=1) for row in rows]).amax(dim=0)
+
+
+def _lattice(spacing: float, shape: Sequence[int], origin: Sequence[float] | None) -> Lattice:
+    """Raises ValueError for another number of axes than 2 or 3, or too few nodes."""
+    nodes = tuple(int(count) for count in shape)
+    if len(nodes) not in (2, 3) or min(nodes) < 7:
+        raise ValueError(f"Expected shape with 2 or 3 axes of 7 nodes or more (3 for each wall), got {nodes}.")
+    if not (spacing > 0 and math.isfinite(spacing)):
+        raise ValueError(f"Expected spacing > 0, got {spacing}.")
+    return Lattice(nodes, float(spacing), as_numbers(origin or (0.0,) * len(nodes), len(nodes), "origin"))
+
+
+def _gravity(gravity: Sequence[float] | Tensor | None, dim: int) -> Tensor:
+    given = torch.zeros(dim) if gravity is None else gravity
+    vector = given if isinstance(given, Tensor) else torch.tensor(list(given), dtype=torch.float64)
+    if vector.dim() not in (1, 2) or vector.shape[-1] != dim:
+        raise ValueError(f"Expected gravity of shape ({dim},) or (batch, {dim}), got {tuple(vector.shape)}.")
+    return vector
