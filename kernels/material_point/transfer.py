@@ -8,49 +8,54 @@ floor((x - origin) / spacing - 1/2).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from . import native
+from .lattice import Lattice, confined, outside
 
-@dataclass(frozen=True, slots=True)
-class Lattice:
-    """The nodes of a grid.
+
+class Cloud(NamedTuple):
+    """What the points bring to the grid.
 
     Attributes:
-        shape: nodes along each axis, 2 or 3 of them.
-        spacing: distance of neighbours, the same along all axes.
-        origin: position of the first node, one number for each axis.
+        velocity: (batch, node, d).
+        gradient: of the velocity, (batch, node, d, d).
+        stress: Kirchhoff stress, (batch, node, d, d).
+        mass: (batch, node).
+        volume: undeformed, (batch, node).
     """
 
-    shape: tuple[int, ...]
-    spacing: float
-    origin: tuple[float, ...]
+    velocity: Tensor
+    gradient: Tensor
+    stress: Tensor
+    mass: Tensor
+    volume: Tensor
 
-    @property
-    def dim(self) -> int:
-        """2 or 3."""
-        return len(self.shape)
 
-    @property
-    def size(self) -> int:
-        """Nodes in all."""
-        return int(torch.Size(self.shape).numel())
+class Moved(NamedTuple):
+    """What the points take from the grid.
 
-    def points(self, *, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "*shape d"]:
-        """Positions of the nodes."""
-        axes = [
-            torch.arange(count, dtype=dtype, device=device) * self.spacing + start
-            for count, start in zip(self.shape, self.origin)
-        ]
-        return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    Attributes:
+        position: x + dt v, kept in the box where that is asked for, (batch, node, d).
+        velocity: sum_i w v_i, (batch, node, d).
+        gradient: 4 / spacing^2 sum_i w v_i (x_i - x)^T, (batch, node, d, d).
+        fastest: the largest speed of each sample, without gradient, (batch,).
+        lost: whether some point has left the reach of the grid or has no finite position, ().
+    """
+
+    position: Float[Tensor, "batch node d"]
+    velocity: Float[Tensor, "batch node d"]
+    gradient: Float[Tensor, "batch node d d"]
+    fastest: Float[Tensor, " batch"]
+    lost: Bool[Tensor, ""]
 
 
 class Transfer:
-    """Between points and nodes, for as long as the points stay where they are.
+    """Between points and nodes, for one step.
 
     Args:
         position: of the points; one that has not all its nodes in the grid (see ``outside``) gives nonsense.
@@ -58,34 +63,53 @@ class Transfer:
     """
 
     def __init__(self, position: Float[Tensor, "batch node d"], lattice: Lattice) -> None:
-        self.lattice = lattice
-        self._nodes, self._weights, self._offsets = _stencil(position, lattice)
+        self._position, self._lattice = position, lattice
+        self._stencil: tuple[Tensor, Tensor, Tensor] | None = None
+        self._order: native.Order | None = None
 
-    def to_grid(
-        self,
-        mass: Float[Tensor, "batch node"],
-        velocity: Float[Tensor, "batch node d"],
-        affine: Float[Tensor, "batch node d d"],
-    ) -> Float[Tensor, "batch *shape channel"]:
-        """Momentum and mass of the nodes, (batch, *shape, d + 1): sum over points of w (m v + A (x_i - x), m)."""
-        shape = self._offsets.shape
-        momentum = mass[..., None] * velocity
-        carried = momentum[:, :, None, :] + torch.einsum("bnij,bnkj->bnki", affine, self._offsets)
-        both = torch.cat([carried, mass[:, :, None, None].expand(*shape[:-1], 1)], dim=-1)
-        weighted = self._weights[..., None] * both
-        channels = self.lattice.dim + 1
-        grid = weighted.new_zeros(len(mass) * self.lattice.size, channels)
-        grid = grid.index_add(0, self._nodes.flatten(), weighted.reshape(-1, channels))
-        return grid.reshape(len(mass), *self.lattice.shape, channels)
+    def to_grid(self, cloud: Cloud, dt: Float[Tensor, " batch"]) -> Float[Tensor, "batch *shape channel"]:
+        """Momentum and mass of the nodes, (batch, *shape, d + 1).
+
+        Sums over the points of w (m v + A (x_i - x), m) with A = m C - dt 4 / spacing^2 volume tau.
+        """
+        if native.serves(self._position, *cloud, dt):
+            self._order = native.sort(self._position, self._lattice)
+            return native.scatter(self._position, cloud, dt, self._lattice, self._order)
+        nodes, weights, offsets = self._around()
+        push = (dt * (4 / self._lattice.spacing**2))[:, None] * cloud.volume
+        affine = cloud.mass[..., None, None] * cloud.gradient - push[..., None, None] * cloud.stress
+        momentum = cloud.mass[..., None] * cloud.velocity
+        carried = momentum[:, :, None, :] + torch.einsum("bnij,bnkj->bnki", affine, offsets)
+        both = torch.cat([carried, cloud.mass[:, :, None, None].expand(*carried.shape[:-1], 1)], dim=-1)
+        weighted = weights[..., None] * both
+        batch, channels = len(dt), self._lattice.dim + 1
+        grid = weighted.new_zeros(batch * self._lattice.size, channels)
+        grid = grid.index_add(0, nodes.flatten(), weighted.reshape(-1, channels))
+        return grid.reshape(batch, *self._lattice.shape, channels)
 
     def to_points(
-        self, velocity: Float[Tensor, "batch *shape d"]
-    ) -> tuple[Float[Tensor, "batch node d"], Float[Tensor, "batch node d d"]]:
-        """Velocity sum_i w v_i of the points, and its gradient C = 4 / spacing^2 sum_i w v_i (x_i - x)^T."""
-        nodes = velocity.reshape(-1, velocity.shape[-1])[self._nodes]
-        weighted = self._weights[..., None] * nodes
-        gradient = torch.einsum("bnki,bnkj->bnij", weighted, self._offsets) * (4 / self.lattice.spacing**2)
-        return weighted.sum(dim=2), gradient
+        self, nodes: Float[Tensor, "batch *shape channel"], dt: Float[Tensor, " batch"], margin: float | None = None
+    ) -> Moved:
+        """The points after dt with the velocities of the nodes, the first d channels of ``nodes``.
+
+        ``margin``, in cells: how far inside the box the points are kept.
+        """
+        if self._order is not None and native.serves(self._position, nodes, dt):
+            return Moved(*native.gather(self._position, nodes, dt, margin, self._lattice, self._order))
+        index, weights, offsets = self._around()
+        weighted = weights[..., None] * nodes[..., : self._lattice.dim].reshape(-1, self._lattice.dim)[index]
+        gradient = torch.einsum("bnki,bnkj->bnij", weighted, offsets) * (4 / self._lattice.spacing**2)
+        velocity = weighted.sum(dim=2)
+        position = self._position + dt[:, None, None] * velocity
+        if margin is not None:
+            position = confined(position, self._lattice, margin)
+        fastest = torch.linalg.vector_norm(velocity.detach(), dim=-1).amax(dim=1)
+        return Moved(position, velocity, gradient, fastest, outside(position.detach(), self._lattice).any())
+
+    def _around(self) -> tuple[Tensor, Tensor, Tensor]:
+        if self._stencil is None:
+            self._stencil = _stencil(self._position, self._lattice)
+        return self._stencil
 
 
 def _stencil(position: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,24 +135,3 @@ def _stencil(position: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor, Tensor
         node = first[:, :, axis].clamp(max=lattice.shape[axis] - 3)
         index = index * lattice.shape[axis] + node[..., None] + steps[:, axis]
     return index, weights, (steps.to(position.dtype) - along[:, :, None, :]) * lattice.spacing
-
-
-def outside(position: Float[Tensor, "batch node d"], lattice: Lattice) -> Tensor:
-    """Which points (batch, node) have not all their nodes in the grid, or are not finite."""
-    inside = torch.ones(position.shape[:-1], dtype=torch.bool, device=position.device)
-    for axis, (count, start) in enumerate(zip(lattice.shape, lattice.origin)):
-        scaled = (position[..., axis] - start) / lattice.spacing
-        inside = inside & (scaled >= 0.5) & (scaled < count - 1.5)
-    return ~inside
-
-
-def as_numbers(values: Sequence[float], dim: int, name: str) -> tuple[float, ...]:
-    """``values`` as ``dim`` floats.
-
-    Raises:
-        ValueError: there are more or fewer.
-    """
-    numbers = tuple(float(value) for value in values)
-    if len(numbers) != dim:
-        raise ValueError(f"Expected {name} with {dim} numbers, one for each axis, got {numbers}.")
-    return numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sciml.kernels.material_point.transfer import Lattice, outside
+from sciml.kernels.material_point.lattice import Lattice, outside
 
 from .elasticity import determinant
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..equations.parameter import register
 from .elasticity import Elasticity, Matrices, Stretches, determinant
+from .fused import flow_of, fused_deform
 from .isotropic import isotropic
 from .plasticity import LEAST_STRETCH, Plasticity
 
@@ -83,6 +84,12 @@ class Solid(nn.Module):
         return self.elasticity.kirchhoff(deformation)
 
     def deform(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
+        flow, numbers = ("volume only", []) if self.volume_only else flow_of(self.plasticity)
+        fused = fused_deform(self.elasticity, flow, numbers, deformation, gradient, dt)
+        return self.deform_reference(deformation, gradient, dt) if fused is None else Deformed(*fused)
+
+    def deform_reference(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
+        """``deform`` in torch, which is differentiable."""
         trial = deformation + dt[:, None, None, None] * gradient @ deformation
         if self.volume_only:
             new = ball(determinant(trial), trial)
@@ -157,6 +164,13 @@ class Fluid(nn.Module):
         return volume[..., None, None] * (spherical[..., None, None] * identity + _shaped(viscosity) * rate)
 
     def deform(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
+        trace_free = torch.tensor(float(self.deviatoric))
+        numbers = [self.bulk_modulus, self.gamma, self.viscosity, trace_free]
+        fused = fused_deform(None, "Newtonian", numbers, deformation, gradient, dt)
+        return self.deform_reference(deformation, gradient, dt) if fused is None else Deformed(*fused)
+
+    def deform_reference(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
+        """``deform`` in torch, which is differentiable."""
         divergence = gradient.diagonal(dim1=-2, dim2=-1).sum(-1)
         new = ball(determinant(deformation) * (1 + dt[:, None] * divergence), deformation)
         return Deformed(new, self.stress(new, gradient))

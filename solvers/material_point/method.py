@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sciml.kernels.material_point.transfer import Lattice, Transfer, as_numbers, outside
+from sciml.kernels.material_point.contact import SLIP, AxisWalls, Walls
+from sciml.kernels.material_point.lattice import Lattice, as_numbers
+from sciml.kernels.material_point.nodes import node_velocity
+from sciml.kernels.material_point.transfer import Cloud, Moved, Transfer
 
 from ..equations.parameter import register, select_samples
 from ..state import where
 from ..stepper import Step
-from .contact import SLIP, AxisWalls, Obstacle, Walls
 from .failure import explain_position, explain_step, explain_stress
 from .material import Material
+from .obstacle import Obstacle
 from .state import MaterialPoints, check_state
 
 Bodies: TypeAlias = Material | Sequence[tuple[Material, int]]
 """One material for all points, or materials with the number of points each, in the order of the points."""
+
+
+class Carried(TypedDict):
+    """What a step leaves to the next.
+
+    Keys:
+        stress: Kirchhoff stress of every point, (batch, node, d, d).
+        fastest: the largest speed of each sample, (batch,).
+    """
+
+    stress: Tensor
+    fastest: Tensor
+
 
 LARGEST_COURANT = 1.5
 """Cells that sound may cross in a step: no material was seen stable beyond."""
@@ -37,8 +53,8 @@ class MaterialPointMethod(nn.Module):
 
     The state is that of ``material_points``; all samples share the grid and the bodies. Steps beyond the CFL limit are
     refused: ``Courant(stepper)`` covers any dt by steps that are short enough. Differentiable with respect to the
-    state, the materials' parameters and gravity; with ``solve(..., adjoint=RecursiveCheckpoint())`` a long rollout keeps few
-    states.
+    state, the materials' parameters and gravity; a long rollout keeps few states with
+    ``solve(..., adjoint=RecursiveCheckpoint())``. On the CPU, without gradients, compiled kernels do the work.
 
     Args:
         bodies: the material, or ``[(material, points), ...]``.
@@ -83,7 +99,7 @@ class MaterialPointMethod(nn.Module):
         self.lattice = _lattice(spacing, shape, origin)
         parts = bodies if isinstance(bodies, Sequence) else [(bodies, None)]
         self.materials = nn.ModuleList([material for material, _ in parts])  # type: ignore[misc]
-        self.counts = tuple(count for _, count in parts)
+        self.counts = tuple(int(count) for _, count in parts if count is not None)  # none where one body has all
         self.walls = Walls.of(walls, self.lattice.dim, wall_thickness)
         self.obstacles, self.margin, self.mass_floor = tuple(obstacles), margin, mass_floor
         if not bool((torch.as_tensor(volume) > 0).all()):
@@ -92,7 +108,7 @@ class MaterialPointMethod(nn.Module):
         self.register_buffer("release", release, persistent=False)
 
     def forward(
-        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: MaterialPoints, reuse: Tensor | None = None
+        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: MaterialPoints, reuse: Carried | None = None
     ) -> Step:
         """The state at t + dt; a sample with dt = 0 is returned as it is.
 
@@ -100,26 +116,33 @@ class MaterialPointMethod(nn.Module):
             ValueError: ``y`` is no state of these bodies, or dt is negative or beyond the CFL limit.
             SimulationError: a point left the grid, was inverted where its material has no stress, or is not finite.
         """
-        self._check_input(t, dt, y)
+        self._check_input(y)
         before = self.start(t, y) if reuse is None else reuse
+        self._check_step(dt, y, before["fastest"])
         held = None if self.release is None else (t[:, None] < self.release.to(t))
-        new, stress = self._advance(t, dt.to(y["position"].dtype), y, before, held)
-        self._check_result(t, y, new, stress)
+        step = dt.to(y["position"].dtype)
+        moved = self._move(t, step, y, before["stress"], held)
+        deformation, stress = self._deform(step, y["deformation"], moved.gradient)
+        self._check_result(t, y, moved, deformation, stress)
+        new = MaterialPoints(
+            position=moved.position, velocity=moved.velocity, gradient=moved.gradient, deformation=deformation
+        )
         if held is not None:
-            new, stress = _hold(held, y, new), torch.where(held[..., None, None], before, stress)
+            new, stress = _hold(held, y, new), torch.where(held[..., None, None], before["stress"], stress)
+        after = Carried(stress=stress, fastest=moved.fastest)
         if not bool((dt != 0).all()):
-            new, stress = where(dt != 0, (new, stress), (y, before))
-        return Step(y=new, reuse=stress)
+            new, after = where(dt != 0, (new, after), (y, before))
+        return Step(y=new, reuse=after)
 
-    def start(self, t: Float[Tensor, " batch"], y: MaterialPoints) -> Float[Tensor, "batch node d d"]:
-        """The Kirchhoff stress of a state, which every step leaves to the next."""
+    def start(self, t: Float[Tensor, " batch"], y: MaterialPoints) -> Carried:
+        """What every step leaves to the next."""
         parts = self._split(y["deformation"], y["gradient"])
-        return torch.cat([material.stress(*part) for material, part in zip(self.materials, parts)], dim=1)  # type: ignore[operator]
+        stress = [material.stress(*part) for material, part in zip(self.materials, parts)]  # type: ignore[operator]
+        return Carried(stress=_joined(stress), fastest=_fastest(y))
 
     def longest_step(self, t: Float[Tensor, " batch"], y: MaterialPoints) -> Float[Tensor, " batch"]:
         """In which sound or the fastest point of each sample just crosses one cell, or momentum diffuses across it."""
-        speed, sound = self._speeds(y)
-        spacing = self.lattice.spacing
+        speed, sound, spacing = _fastest(y), self._sound(y), self.lattice.spacing
         longest = spacing / (speed + sound).clamp_min(torch.finfo(speed.dtype).tiny)
         spreading = _per_sample([material.diffusivity() for material in self.materials], y)  # type: ignore[operator]
         return longest.minimum(spacing**2 / (2 * self.lattice.dim * spreading))
@@ -130,82 +153,72 @@ class MaterialPointMethod(nn.Module):
 
     def mass(self, y: MaterialPoints) -> Float[Tensor, "batch node"]:
         """Of each point."""
-        volume = self._volume(y)
-        parts = zip(self.materials, self._split(volume))
-        return torch.cat([part * float(material.density) for material, (part,) in parts], dim=1)  # type: ignore[arg-type]
+        parts = zip(self.materials, self._split(self._volume(y)))
+        return _joined([part * float(material.density) for material, (part,) in parts])  # type: ignore[arg-type]
 
-    def _advance(
-        self, t: Tensor, dt: Tensor, y: MaterialPoints, stress: Tensor, held: Tensor | None
-    ) -> tuple[MaterialPoints, Tensor]:
+    def _move(self, t: Tensor, dt: Tensor, y: MaterialPoints, stress: Tensor, held: Tensor | None) -> Moved:
+        """The points by way of the grid."""
         mass, volume = self.mass(y), self._volume(y)
         if held is not None:
             mass, volume = mass.masked_fill(held, 0.0), volume.masked_fill(held, 0.0)
         transfer = Transfer(y["position"], self.lattice)
-        push = (dt * (4 / self.lattice.spacing**2))[:, None] * volume
-        affine = mass[..., None, None] * y["gradient"] - push[..., None, None] * stress
-        nodes = transfer.to_grid(mass, y["velocity"], affine)
-        velocity, gradient = transfer.to_points(self._node_velocity(t, dt, nodes))
-        parts = self._split(y["deformation"], gradient)
-        deformed = [material.deform(*part, dt) for material, part in zip(self.materials, parts)]  # type: ignore[operator]
-        deformation, stress = (torch.cat(column, dim=1) for column in zip(*deformed))
-        position = self._confined(y["position"] + dt[:, None, None] * velocity)
-        new = MaterialPoints(position=position, velocity=velocity, gradient=gradient, deformation=deformation)
-        return new, stress
-
-    def _node_velocity(self, t: Tensor, dt: Tensor, nodes: Tensor) -> Tensor:
-        """Of every node, after gravity, walls and obstacles; zero where there is no mass."""
-        momentum, mass = nodes[..., :-1], nodes[..., -1:]
-        filled = mass > 0
-        velocity = momentum / torch.where(filled, mass + self.mass_floor, torch.ones_like(mass))
-        kick = dt[:, None] * self.gravity.to(dt)
-        kick = kick.reshape(len(dt), *(1,) * self.lattice.dim, self.lattice.dim)
-        velocity = self.walls(velocity + torch.where(filled, kick, torch.zeros_like(kick)))
+        nodes = transfer.to_grid(Cloud(y["velocity"], y["gradient"], stress, mass, volume), dt)
+        kick = (dt[:, None] * self.gravity.to(dt)).expand(len(dt), self.lattice.dim)
+        nodes = node_velocity(nodes, kick, self.walls, self.lattice, self.mass_floor)
         for obstacle in self.obstacles:
-            velocity = obstacle(t, velocity, self.lattice)
-        return velocity
+            velocity = obstacle(t, nodes[..., :-1], self.lattice)
+            nodes = torch.cat([velocity, nodes[..., -1:]], dim=-1)
+        return transfer.to_points(nodes, dt, self.margin)
 
-    def _confined(self, position: Tensor) -> Tensor:
-        if self.margin is None:
-            return position
-        spacing = self.lattice.spacing
-        low = [start + self.margin * spacing for start in self.lattice.origin]
-        high = [start + (n - self.margin) * spacing for n, start in zip(self.lattice.shape, self.lattice.origin)]
-        axes = [x.clamp(a, b) for x, a, b in zip(position.unbind(-1), low, high)]
-        return torch.stack(axes, dim=-1)
+    def _deform(self, dt: Tensor, deformation: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        parts = zip(self.materials, self._split(deformation, gradient))
+        deformed = [material.deform(*part, dt) for material, part in parts]  # type: ignore[operator]
+        return _joined([new.deformation for new in deformed]), _joined([new.stress for new in deformed])
 
     def _volume(self, y: MaterialPoints) -> Tensor:
         return self.volume.to(y["position"].dtype).expand(y["position"].shape[:2])
 
-    def _speeds(self, y: MaterialPoints) -> tuple[Tensor, Tensor]:
-        """The fastest point and the speed of sound in each sample, (batch,)."""
-        speed = torch.linalg.vector_norm(y["velocity"].detach(), dim=-1).amax(dim=1)
-        return speed, _per_sample([material.sound_speed() for material in self.materials], y)  # type: ignore[operator]
+    def _sound(self, y: MaterialPoints) -> Tensor:
+        """The speed of sound in each sample, (batch,)."""
+        return _per_sample([material.sound_speed() for material in self.materials], y)  # type: ignore[operator]
 
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
         """The points of each body."""
-        if len(self.counts) == 1:
+        if len(self.materials) == 1:
             return [tensors]
         return list(zip(*(tensor.split(self.counts, dim=1) for tensor in tensors)))
 
-    def _check_input(self, t: Tensor, dt: Tensor, y: MaterialPoints) -> None:
+    def _check_input(self, y: MaterialPoints) -> None:
         check_state(y, self.lattice.dim)
         points = y["position"].shape[1]
-        if None not in self.counts and sum(self.counts) != points:  # type: ignore[arg-type]
-            raise ValueError(f"Expected {sum(self.counts)} points, as many as the bodies have, got {points}.")  # type: ignore[arg-type]
+        if self.counts and sum(self.counts) != points:
+            raise ValueError(f"Expected {sum(self.counts)} points, as many as the bodies have, got {points}.")
+
+    def _check_step(self, dt: Tensor, y: MaterialPoints, speed: Tensor) -> None:
         if not bool((dt >= 0).all()):
             raise ValueError(f"Expected dt >= 0, got {dt.tolist()}. Plastic flow cannot be stepped backwards in time.")
-        speed, sound = self._speeds(y)
+        sound = self._sound(y)
         crossed = torch.maximum(speed, sound / LARGEST_COURANT) * dt
         if bool((crossed > self.lattice.spacing).any()):
             raise explain_step(dt, speed, sound, self.lattice.spacing)
 
-    def _check_result(self, t: Tensor, y: MaterialPoints, new: MaterialPoints, stress: Tensor) -> None:
-        lost = outside(new["position"].detach(), self.lattice).any()
-        finite = torch.isfinite(stress.detach()).all()
-        if bool(lost):
-            raise explain_position(new["position"], y["position"], t, self.lattice)
-        if not bool(finite):
-            raise explain_stress(new["deformation"], stress, t)
+    def _check_result(self, t: Tensor, y: MaterialPoints, moved: Moved, deformation: Tensor, stress: Tensor) -> None:
+        finite = torch.isfinite(stress.detach().sum())
+        if bool(finite & ~moved.lost):
+            return
+        if bool(moved.lost):
+            raise explain_position(moved.position, y["position"], t, self.lattice)
+        if not bool(torch.isfinite(stress).all()):  # finite numbers may have an infinite sum
+            raise explain_stress(deformation, stress, t)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _fastest(y: MaterialPoints) -> Tensor:
+    """The largest speed of each sample, (batch,)."""
+    return torch.linalg.vector_norm(y["velocity"].detach(), dim=-1).amax(dim=1)
 
 
 def _hold(held: Bool[Tensor, "batch node"], old: MaterialPoints, new: MaterialPoints) -> MaterialPoints:

@@ -68,10 +68,13 @@ class DruckerPrager(nn.Module):
             raise ValueError(f"Expected 0 < friction_angle < 90 degrees, got {friction_angle}.")
         register(self, friction_angle=friction_angle, cohesion=cohesion)
 
+    def slope(self) -> Tensor:
+        """alpha: how much shear a unit of pressure bears."""
+        sine = torch.sin(self.friction_angle * (math.pi / 180))
+        return math.sqrt(2 / 3) * 2 * sine / (3 - sine)
+
     def project(self, strain: Strains, lame: Lame, dt: Float[Tensor, "batch 1 1"]) -> Strains:
-        size = strain.shape[-1]
-        sine = torch.sin(_aligned(self.friction_angle, strain) * (math.pi / 180))
-        alpha = math.sqrt(2 / 3) * 2 * sine / (3 - sine)
+        size, alpha = strain.shape[-1], _aligned(self.slope(), strain)
         cohesion = _aligned(self.cohesion, strain)
         trace = strain.sum(-1, keepdim=True) - size * cohesion
         deviator, norm = _deviator(strain)

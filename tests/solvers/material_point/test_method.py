@@ -1,4 +1,4 @@
-"""One step of the method: the recorded runs, an independent implementation for every material, and what is conserved."""
+"""One step of the method: recorded runs, an independent implementation for every material, and what is conserved."""
 
 from __future__ import annotations
 
