@@ -20,8 +20,8 @@ _ROUNDING = 0.01
 class Bounded(Stepper, Protocol):
     """A stepper that knows how long its steps may be."""
 
-    def longest_step(self, t: Float[Tensor, " batch"], y: State) -> Float[Tensor, " batch"]:
-        """The length at which the Courant number of each sample is one."""
+    def longest_step(self, t: Float[Tensor, " batch"], y: State, reuse: Any = None) -> Float[Tensor, " batch"]:
+        """The length at which the Courant number of each sample is one; ``reuse`` is what the step before left."""
         ...
 
 
@@ -63,7 +63,7 @@ class Courant(nn.Module):
             t, dt, y, stepper = t[rows], dt[rows], select(y, rows), select_rows(stepper, rows)
         reuse: Any = self._start(stepper, t, y) if len(rows) else None
         while len(rows):
-            count = self._count(stepper, t, dt, y)
+            count = self._count(stepper.longest_step(t, y, reuse), t, dt)
             short = dt / count
             step = stepper(t, short, y, *(() if reuse is None else (reuse,)))
             y, reuse, t, dt = step.y, step.reuse, t + short, dt - short
@@ -85,9 +85,9 @@ class Courant(nn.Module):
         start = getattr(stepper, "start", None)
         return None if start is None else start(t, y)
 
-    def _count(self, stepper: Any, t: Tensor, dt: Tensor, y: State) -> Tensor:
+    def _count(self, bound: Tensor, t: Tensor, dt: Tensor) -> Tensor:
         """How many equal steps would cover what is left of dt, were the state to stay as it is."""
-        longest = self.number * stepper.longest_step(t, y).detach().to(dt.dtype)
+        longest = self.number * bound.detach().to(dt.dtype)
         if not bool((longest > torch.finfo(dt.dtype).eps * dt.abs()).all()):
             sample = int(longest.nan_to_num(nan=-1.0).argmin())
             raise ValueError(

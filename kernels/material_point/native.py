@@ -33,7 +33,8 @@ class Law(NamedTuple):
     """A material as materials.cpp knows it; see there for what the numbers mean.
 
     Attributes:
-        elasticity, flow: positions in ``ELASTICITIES`` and ``FLOWS``.
+        elasticity: number of the law in materials.cpp.
+        flow: position in ``FLOWS``.
         constants: mu, lambda and four numbers of the flow, (batch or 1, 6).
     """
 
@@ -42,7 +43,6 @@ class Law(NamedTuple):
     constants: Tensor
 
 
-ELASTICITIES = ("FixedCorotated", "NeoHookean", "StVenantKirchhoff", "Hencky", "Volumetric")
 FLOWS = ("elastic", "von Mises", "Drucker-Prager", "Herschel-Bulkley", "volume only", "Newtonian")
 
 

@@ -9,10 +9,14 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 namespace {
 
 constexpr int SLAB = 4;
+
+// Of a node: d components of momentum or velocity, the mass at d, and in 2D one that stays zero.
+constexpr int CHANNELS = 4;
 
 template <int D> struct Grid {
     int64_t shape[D];
@@ -37,26 +41,41 @@ template <int D> Grid<D> read_grid(const int64_t* shape, const double* geometry)
     return grid;
 }
 
-// The first node of a point's support, its weights, and its distance from that node in cells.
-template <typename T, int D> struct Around {
-    int64_t base[D];
-    T along[D];
-    T weight[D][3];
+// A few points at a time: the vector units work on the weights of all of them at once.
+constexpr int BLOCK = 32;
 
-    Around(const T* x, const Grid<D>& grid) {
+// Neighbours in this order often share nodes, and a sum that has just been stored is slow to load again: points are
+// scattered from so many places of a block in turns.
+constexpr int STREAMS = 4;
+
+// The first node of each point's support, the weights, and the distance from that node in cells.
+template <typename T, int D> struct Around {
+    int32_t base[D][BLOCK];
+    T position[D][BLOCK], along[D][BLOCK], weight[D][3][BLOCK];
+
+    Around(const T* x, const int32_t* order, int count, const Grid<D>& grid) {
         for (int a = 0; a < D; ++a) {
-            const T scaled = (x[a] - T(grid.origin[a])) * T(grid.inverse);
-            T first = std::floor(scaled - T(0.5));
-            const T last = T(grid.shape[a] - 3);
-            first = first >= 0 ? first : T(0);  // NaN too: the caller is told, and nothing is written out of bounds
-            first = first <= last ? first : last;
-            const T f = scaled - first;
-            base[a] = int64_t(first);
-            along[a] = f;
-            weight[a][0] = T(0.5) * (T(1.5) - f) * (T(1.5) - f);
-            weight[a][1] = T(0.75) - (f - 1) * (f - 1);
-            weight[a][2] = T(0.5) * (f - T(0.5)) * (f - T(0.5));
+            const T origin = T(grid.origin[a]), inverse = T(grid.inverse), last = T(grid.shape[a] - 3);
+            for (int l = 0; l < BLOCK; ++l) position[a][l] = x[order[l < count ? l : 0] * int64_t(D) + a];
+            for (int l = 0; l < BLOCK; ++l) {
+                const T scaled = (position[a][l] - origin) * inverse;
+                T first = std::floor(scaled - T(0.5));
+                first = first >= 0 ? first : T(0);  // NaN too: the caller is told, and nothing is written out of bounds
+                first = first <= last ? first : last;
+                const T f = scaled - first;
+                base[a][l] = int32_t(first);
+                along[a][l] = f;
+                weight[a][0][l] = T(0.5) * (T(1.5) - f) * (T(1.5) - f);
+                weight[a][1][l] = T(0.75) - (f - 1) * (f - 1);
+                weight[a][2][l] = T(0.5) * (f - T(0.5)) * (f - T(0.5));
+            }
         }
+    }
+
+    // Where the row of three nodes begins that is i and j steps along the first axes.
+    int64_t row(int l, int i, int j, const Grid<D>& grid) const {
+        if constexpr (D == 2) return ((base[0][l] + i) * grid.shape[1] + base[1][l]) * CHANNELS;
+        else return (((base[0][l] + i) * grid.shape[1] + base[1][l] + j) * grid.shape[2] + base[2][l]) * CHANNELS;
     }
 };
 
@@ -97,8 +116,7 @@ template <typename T, int D> struct Cloud {
     int64_t count;
 };
 
-// The three nodes of a support that follow each other along the last axis, four channels each: d components of momentum
-// or velocity, the mass at d, and in 2D one that stays zero. Twelve numbers, as a vector of eight and one of four.
+// The three nodes of a support that follow each other along the last axis: twelve numbers, as vectors of eight and four.
 template <typename T> struct Row {
     typedef T Eight __attribute__((vector_size(8 * sizeof(T))));
     typedef T Four __attribute__((vector_size(4 * sizeof(T))));
@@ -129,46 +147,61 @@ template <typename T> struct Row {
     }
 };
 
-constexpr int CHANNELS = 4;
+// What a node at the first of a point's support gets per weight, and how that changes from node to node along each axis.
+template <typename T, int D> struct Shares {
+    T start[BLOCK][CHANNELS], slope[D][BLOCK][CHANNELS];
 
-template <int D> inline int64_t row_at(const int64_t* base, int i, int j, const Grid<D>& grid) {
-    if constexpr (D == 2) return ((base[0] + i) * grid.shape[1] + base[1]) * CHANNELS;
-    else return (((base[0] + i) * grid.shape[1] + base[1] + j) * grid.shape[2] + base[2]) * CHANNELS;
-}
+    Shares(const Cloud<T, D>& cloud, int64_t b, const int32_t* order, int count, const Around<T, D>& around,
+           const Grid<D>& grid) {
+        const T spacing = T(grid.spacing), scale = cloud.dt[b] * T(4) * T(grid.inverse) * T(grid.inverse);
+        int32_t point[BLOCK];
+        T mass[BLOCK], push[BLOCK];
+        for (int l = 0; l < BLOCK; ++l) {
+            point[l] = order[l < count ? l : 0];
+            mass[l] = cloud.mass(b, point[l]);
+            push[l] = scale * cloud.volume(b, point[l]);
+        }
+        const T* v = cloud.v + b * cloud.count * D;
+        const T* gradient = cloud.gradient + b * cloud.count * D * D;
+        const T* stress = cloud.stress + b * cloud.count * D * D;
+        for (int c = D; c < CHANNELS; ++c)
+            for (int l = 0; l < BLOCK; ++l) {
+                start[l][c] = c == D ? mass[l] : T(0);
+                for (int j = 0; j < D; ++j) slope[j][l][c] = 0;
+            }
+        for (int i = 0; i < D; ++i)
+            for (int l = 0; l < BLOCK; ++l) {
+                T momentum = mass[l] * v[point[l] * D + i];
+                for (int j = 0; j < D; ++j) {
+                    const int64_t at = (point[l] * D + i) * int64_t(D) + j;
+                    const T affine = (mass[l] * gradient[at] - push[l] * stress[at]) * spacing;
+                    slope[j][l][i] = affine;
+                    momentum -= affine * around.along[j][l];
+                }
+                start[l][i] = momentum;
+            }
+    }
+};
 
 template <typename T, int D>
-inline void scatter_point(const Cloud<T, D>& cloud, int64_t b, int64_t p, const Grid<D>& grid, T* nodes) {
-    const int64_t q = b * cloud.count + p;
-    const Around<T, D> around(cloud.x + q * D, grid);
-    const T spacing = T(grid.spacing), mass = cloud.mass(b, p);
-    const T push = cloud.dt[b] * cloud.volume(b, p) * T(4) * T(grid.inverse) * T(grid.inverse);
-    typename Row<T>::Four start{}, slope[D] = {};
-    for (int i = 0; i < D; ++i) {
-        const T* gradient = cloud.gradient + (q * D + i) * D;
-        const T* stress = cloud.stress + (q * D + i) * D;
-        T momentum = mass * cloud.v[q * D + i];
-        for (int j = 0; j < D; ++j) {
-            const T affine = (mass * gradient[j] - push * stress[j]) * spacing;
-            slope[j][i] = affine;
-            momentum -= affine * around.along[j];
-        }
-        start[i] = momentum;
-    }
-    start[D] = mass;
+inline void scatter_point(const Shares<T, D>& shares, const Around<T, D>& around, int l, const Grid<D>& grid, T* nodes) {
+    typename Row<T>::Four start, slope[D];
+    std::memcpy(&start, shares.start[l], sizeof start);
+    for (int a = 0; a < D; ++a) std::memcpy(&slope[a], shares.slope[a][l], sizeof start);
     // Along the last axis everything is weighted at once; a node's share is then linear in the other offsets.
-    const T* w = around.weight[D - 1];
-    const Row<T> own = Row<T>::of(w[0] * start, w[1] * (start + slope[D - 1]), w[2] * (start + 2 * slope[D - 1]));
+    const auto& w = around.weight[D - 1];
+    const Row<T> own = Row<T>::of(w[0][l] * start, w[1][l] * (start + slope[D - 1]), w[2][l] * (start + 2 * slope[D - 1]));
     Row<T> change[D - 1];
-    for (int a = 0; a < D - 1; ++a) change[a] = Row<T>::of(w[0] * slope[a], w[1] * slope[a], w[2] * slope[a]);
+    for (int a = 0; a < D - 1; ++a) change[a] = Row<T>::of(w[0][l] * slope[a], w[1][l] * slope[a], w[2][l] * slope[a]);
     for (int i = 0; i < 3; ++i) {
         Row<T> here = own;
         here.add(T(i), change[0]);
         for (int j = 0; j < (D == 2 ? 1 : 3); ++j) {
-            T* at = nodes + row_at<D>(around.base, i, j, grid);
+            T* at = nodes + around.row(l, i, j, grid);
             Row<T> row = Row<T>::load(at);
-            if constexpr (D == 2) row.add(around.weight[0][i], here);
+            if constexpr (D == 2) row.add(around.weight[0][i][l], here);
             else {
-                row.add(around.weight[0][i] * around.weight[1][j], here);
+                row.add(around.weight[0][i][l] * around.weight[1][j][l], here);
                 here.add(T(1), change[1]);
             }
             row.store(at);
@@ -188,8 +221,15 @@ void scatter(const Cloud<T, D>& cloud, int64_t batch, const Grid<D>& grid, const
         for (int64_t k = 0; k < batch * half; ++k) {
             const int64_t b = k / half, slab = 2 * (k % half) + parity;
             const int64_t first = b * planes + slab * SLAB, last = b * planes + std::min((slab + 1) * int64_t(SLAB), planes);
-            for (int64_t n = begins[first]; n < begins[last]; ++n)
-                scatter_point<T, D>(cloud, b, order[n], grid, nodes + b * each);
+            for (int64_t n = begins[first]; n < begins[last]; n += BLOCK) {
+                const int some = int(std::min(int64_t(BLOCK), begins[last] - n));
+                const Around<T, D> around(cloud.x + b * cloud.count * D, order + n, some, grid);
+                const Shares<T, D> shares(cloud, b, order + n, some, around, grid);
+                for (int k = 0; k < BLOCK; ++k) {
+                    const int l = (k % STREAMS) * (BLOCK / STREAMS) + k / STREAMS;
+                    if (l < some) scatter_point<T, D>(shares, around, l, grid, nodes + b * each);
+                }
+            }
         }
     }
 }
@@ -246,24 +286,23 @@ void update_nodes(T* nodes, int64_t batch, const Grid<D>& grid, const T* kick, T
 }
 
 template <typename T, int D>
-inline void gather_point(const T* x, const T* nodes, const Grid<D>& grid, T* velocity, T* gradient) {
-    const Around<T, D> around(x, grid);
+inline void gather_point(const Around<T, D>& around, int l, const T* nodes, const Grid<D>& grid, T* velocity, T* gradient) {
     Row<T> total{}, moment[D - 1] = {};  // weighted along all axes but the last
     for (int i = 0; i < 3; ++i) {
-        const T w = around.weight[0][i], away = i - around.along[0];
+        const T w = around.weight[0][i][l], away = i - around.along[0][l];
         Row<T> sum{};
-        if constexpr (D == 2) sum = Row<T>::load(nodes + row_at<D>(around.base, i, 0, grid));
+        if constexpr (D == 2) sum = Row<T>::load(nodes + around.row(l, i, 0, grid));
         else
             for (int j = 0; j < 3; ++j) {
-                const Row<T> row = Row<T>::load(nodes + row_at<D>(around.base, i, j, grid));
-                sum.add(around.weight[1][j], row);
-                moment[1].add(w * around.weight[1][j] * (j - around.along[1]), row);
+                const Row<T> row = Row<T>::load(nodes + around.row(l, i, j, grid));
+                sum.add(around.weight[1][j][l], row);
+                moment[1].add(w * around.weight[1][j][l] * (j - around.along[1][l]), row);
             }
         total.add(w, sum);
         moment[0].add(w * away, sum);
     }
-    const T* w = around.weight[D - 1];
-    const T away = -around.along[D - 1];
+    const T w[3] = {around.weight[D - 1][0][l], around.weight[D - 1][1][l], around.weight[D - 1][2][l]};
+    const T away = -around.along[D - 1][l];
     const auto first = w[0] * total.node(0), second = w[1] * total.node(1), third = w[2] * total.node(2);
     typename Row<T>::Four columns[D];
     for (int a = 0; a < D - 1; ++a)
@@ -277,10 +316,10 @@ inline void gather_point(const T* x, const T* nodes, const Grid<D>& grid, T* vel
     }
 }
 
-// Where a moved point may be: kept inside `keep` first, if asked for; lost outside `reach`.
+// Where points are kept, if they are.
 template <int D> struct Bounds {
     bool confined;
-    double keep[D][2], reach[D][2];
+    double keep[D][2];
 };
 
 template <typename T, int D>
@@ -291,22 +330,38 @@ void gather(const T* x, const T* nodes, int64_t batch, int64_t count, const Grid
         T square = 0;
         int64_t outside = 0;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(max : square) reduction(+ : outside)
-        for (int64_t n = 0; n < count; ++n) {
-            const int64_t q = b * count + order[b * count + n];
-            gather_point<T, D>(x + q * D, nodes + b * each, grid, velocity + q * D, gradient + q * D * D);
-            T speed = 0;
-            bool inside = true;
-            for (int a = 0; a < D; ++a) {
-                const T v = velocity[q * D + a];
-                T to = x[q * D + a] + dt[b] * v;
-                if (bounds.confined) to = std::min(std::max(to, T(bounds.keep[a][0])), T(bounds.keep[a][1]));
-                const T scaled = (to - T(grid.origin[a])) * T(grid.inverse);
-                inside = inside && scaled >= T(0.5) && scaled < T(grid.shape[a]) - T(1.5);
-                moved[q * D + a] = to;
-                speed += v * v;
+        for (int64_t n = 0; n < count; n += BLOCK) {
+            const int some = int(std::min(int64_t(BLOCK), count - n));
+            const int32_t* own = order + b * count + n;
+            const Around<T, D> around(x + b * count * D, own, some, grid);
+            T moving[D][BLOCK] = {}, speed[BLOCK] = {}, inside[BLOCK];
+            for (int l = 0; l < some; ++l) {
+                const int64_t q = b * count + own[l];
+                gather_point<T, D>(around, l, nodes + b * each, grid, velocity + q * D, gradient + q * D * D);
+                for (int a = 0; a < D; ++a) moving[a][l] = velocity[q * D + a];
             }
-            square = std::max(square, speed);
-            outside += inside ? 0 : 1;
+            for (int l = 0; l < BLOCK; ++l) inside[l] = 1;
+            for (int a = 0; a < D; ++a) {
+                const T origin = T(grid.origin[a]), inverse = T(grid.inverse), step = dt[b];
+                const T low = T(0.5), high = T(grid.shape[a]) - T(1.5);
+                const T least = bounds.confined ? T(bounds.keep[a][0]) : -std::numeric_limits<T>::infinity();
+                const T most = bounds.confined ? T(bounds.keep[a][1]) : std::numeric_limits<T>::infinity();
+                for (int l = 0; l < BLOCK; ++l) {
+                    const T v = moving[a][l];
+                    T to = around.position[a][l] + step * v;
+                    to = to < least ? least : to;
+                    to = to > most ? most : to;
+                    const T scaled = (to - origin) * inverse;
+                    inside[l] = scaled >= low && scaled < high ? inside[l] : T(0);
+                    speed[l] += v * v;
+                    moving[a][l] = to;
+                }
+            }
+            for (int l = 0; l < some; ++l) {
+                for (int a = 0; a < D; ++a) moved[(b * count + own[l]) * D + a] = moving[a][l];
+                square = std::max(square, speed[l]);
+                outside += inside[l] > 0 ? 0 : 1;
+            }
         }
         fastest[b] = std::sqrt(square);
         *lost += outside;

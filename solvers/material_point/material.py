@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..equations.parameter import register
 from .elasticity import Elasticity, Matrices, Stretches, determinant
-from .fused import flow_of, fused_deform
+from .fused import Flow, flow_of, fused_deform
 from .isotropic import isotropic
 from .plasticity import LEAST_STRETCH, Plasticity
 
@@ -81,11 +81,11 @@ class Solid(nn.Module):
 
     def stress(self, deformation: Matrices, gradient: Matrices) -> Matrices:
         """tau of F; the velocity gradient plays no part."""
-        return self.elasticity.kirchhoff(deformation)
+        fused = fused_deform(self, self.elasticity, _elastic, deformation, gradient, None)
+        return self.elasticity.kirchhoff(deformation) if fused is None else fused[1]
 
     def deform(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
-        flow, numbers = ("volume only", []) if self.volume_only else flow_of(self.plasticity)
-        fused = fused_deform(self.elasticity, flow, numbers, deformation, gradient, dt)
+        fused = fused_deform(self, self.elasticity, self._flow, deformation, gradient, dt)
         return self.deform_reference(deformation, gradient, dt) if fused is None else Deformed(*fused)
 
     def deform_reference(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
@@ -111,6 +111,9 @@ class Solid(nn.Module):
 
     def diffusivity(self) -> Tensor:
         return torch.zeros(())
+
+    def _flow(self) -> Flow:
+        return ("volume only", []) if self.volume_only else flow_of(self.plasticity)
 
 
 class Fluid(nn.Module):
@@ -151,6 +154,11 @@ class Fluid(nn.Module):
         self.density, self.deviatoric = density, deviatoric
 
     def stress(self, deformation: Matrices, gradient: Matrices) -> Matrices:
+        fused = fused_deform(self, None, self._flow, deformation, gradient, None)
+        return self.stress_reference(deformation, gradient) if fused is None else fused[1]
+
+    def stress_reference(self, deformation: Matrices, gradient: Matrices) -> Matrices:
+        """``stress`` in torch, which is differentiable."""
         size = deformation.shape[-1]
         volume = determinant(deformation)
         bulk, gamma, viscosity = (x.to(volume.dtype) for x in (self.bulk_modulus, self.gamma, self.viscosity))
@@ -164,16 +172,14 @@ class Fluid(nn.Module):
         return volume[..., None, None] * (spherical[..., None, None] * identity + _shaped(viscosity) * rate)
 
     def deform(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
-        trace_free = torch.tensor(float(self.deviatoric))
-        numbers = [self.bulk_modulus, self.gamma, self.viscosity, trace_free]
-        fused = fused_deform(None, "Newtonian", numbers, deformation, gradient, dt)
+        fused = fused_deform(self, None, self._flow, deformation, gradient, dt)
         return self.deform_reference(deformation, gradient, dt) if fused is None else Deformed(*fused)
 
     def deform_reference(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
         """``deform`` in torch, which is differentiable."""
         divergence = gradient.diagonal(dim1=-2, dim2=-1).sum(-1)
         new = ball(determinant(deformation) * (1 + dt[:, None] * divergence), deformation)
-        return Deformed(new, self.stress(new, gradient))
+        return Deformed(new, self.stress_reference(new, gradient))
 
     def sound_speed(self) -> Tensor:
         """sqrt(gamma K / density)."""
@@ -181,6 +187,9 @@ class Fluid(nn.Module):
 
     def diffusivity(self) -> Tensor:
         return self.viscosity / self.density
+
+    def _flow(self) -> Flow:
+        return "Newtonian", [self.bulk_modulus, self.gamma, self.viscosity, torch.tensor(float(self.deviatoric))]
 
 
 def stiffness_for(speed: float, *, density: float = 1000.0, gamma: float = 7.0, mach: float = 0.1) -> float:
@@ -205,6 +214,10 @@ def check_density(density: float) -> None:
     """Raises ValueError unless it is positive."""
     if not density > 0:
         raise ValueError(f"Expected density > 0, got {density}.")
+
+
+def _elastic() -> Flow:
+    return "elastic", []
 
 
 def _cube_root(values: Tensor) -> Tensor:

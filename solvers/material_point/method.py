@@ -33,10 +33,12 @@ class Carried(TypedDict):
     Keys:
         stress: Kirchhoff stress of every point, (batch, node, d, d).
         fastest: the largest speed of each sample, (batch,).
+        sound: the speed of sound in each sample, (batch,).
     """
 
     stress: Tensor
     fastest: Tensor
+    sound: Tensor
 
 
 LARGEST_COURANT = 1.5
@@ -118,7 +120,7 @@ class MaterialPointMethod(nn.Module):
         """
         self._check_input(y)
         before = self.start(t, y) if reuse is None else reuse
-        self._check_step(dt, y, before["fastest"])
+        self._check_step(dt, before)
         held = None if self.release is None else (t[:, None] < self.release.to(t))
         step = dt.to(y["position"].dtype)
         moved = self._move(t, step, y, before["stress"], held)
@@ -129,7 +131,7 @@ class MaterialPointMethod(nn.Module):
         )
         if held is not None:
             new, stress = _hold(held, y, new), torch.where(held[..., None, None], before["stress"], stress)
-        after = Carried(stress=stress, fastest=moved.fastest)
+        after = Carried(stress=stress, fastest=moved.fastest, sound=before["sound"])
         if not bool((dt != 0).all()):
             new, after = where(dt != 0, (new, after), (y, before))
         return Step(y=new, reuse=after)
@@ -138,12 +140,17 @@ class MaterialPointMethod(nn.Module):
         """What every step leaves to the next."""
         parts = self._split(y["deformation"], y["gradient"])
         stress = [material.stress(*part) for material, part in zip(self.materials, parts)]  # type: ignore[operator]
-        return Carried(stress=_joined(stress), fastest=_fastest(y))
+        fastest = torch.linalg.vector_norm(y["velocity"].detach(), dim=-1).amax(dim=1)
+        sound = _per_sample([material.sound_speed() for material in self.materials], y)  # type: ignore[operator]
+        return Carried(stress=_joined(stress), fastest=fastest, sound=sound)
 
-    def longest_step(self, t: Float[Tensor, " batch"], y: MaterialPoints) -> Float[Tensor, " batch"]:
+    def longest_step(
+        self, t: Float[Tensor, " batch"], y: MaterialPoints, reuse: Carried | None = None
+    ) -> Float[Tensor, " batch"]:
         """In which sound or the fastest point of each sample just crosses one cell, or momentum diffuses across it."""
-        speed, sound, spacing = _fastest(y), self._sound(y), self.lattice.spacing
-        longest = spacing / (speed + sound).clamp_min(torch.finfo(speed.dtype).tiny)
+        known, spacing = self.start(t, y) if reuse is None else reuse, self.lattice.spacing
+        speed = known["fastest"] + known["sound"]
+        longest = spacing / speed.clamp_min(torch.finfo(speed.dtype).tiny)
         spreading = _per_sample([material.diffusivity() for material in self.materials], y)  # type: ignore[operator]
         return longest.minimum(spacing**2 / (2 * self.lattice.dim * spreading))
 
@@ -178,10 +185,6 @@ class MaterialPointMethod(nn.Module):
     def _volume(self, y: MaterialPoints) -> Tensor:
         return self.volume.to(y["position"].dtype).expand(y["position"].shape[:2])
 
-    def _sound(self, y: MaterialPoints) -> Tensor:
-        """The speed of sound in each sample, (batch,)."""
-        return _per_sample([material.sound_speed() for material in self.materials], y)  # type: ignore[operator]
-
     def _split(self, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
         """The points of each body."""
         if len(self.materials) == 1:
@@ -194,10 +197,10 @@ class MaterialPointMethod(nn.Module):
         if self.counts and sum(self.counts) != points:
             raise ValueError(f"Expected {sum(self.counts)} points, as many as the bodies have, got {points}.")
 
-    def _check_step(self, dt: Tensor, y: MaterialPoints, speed: Tensor) -> None:
+    def _check_step(self, dt: Tensor, known: Carried) -> None:
         if not bool((dt >= 0).all()):
             raise ValueError(f"Expected dt >= 0, got {dt.tolist()}. Plastic flow cannot be stepped backwards in time.")
-        sound = self._sound(y)
+        speed, sound = known["fastest"], known["sound"]
         crossed = torch.maximum(speed, sound / LARGEST_COURANT) * dt
         if bool((crossed > self.lattice.spacing).any()):
             raise explain_step(dt, speed, sound, self.lattice.spacing)
@@ -214,11 +217,6 @@ class MaterialPointMethod(nn.Module):
 
 def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-
-def _fastest(y: MaterialPoints) -> Tensor:
-    """The largest speed of each sample, (batch,)."""
-    return torch.linalg.vector_norm(y["velocity"].detach(), dim=-1).amax(dim=1)
 
 
 def _hold(held: Bool[Tensor, "batch node"], old: MaterialPoints, new: MaterialPoints) -> MaterialPoints:
