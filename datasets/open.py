@@ -15,6 +15,7 @@ from .dataset import Dataset
 from .errors import DatasetError
 from .fno_mat import is_fno_mat, open_fno_mat5, open_fno_mat73
 from .gns import is_gns_directory, open_gns, open_gns_directory
+from .gns_tfrecord import open_gns_tfrecord
 from .grids import tail_splits
 from .handles import h5_file
 from .hdf5 import attribute
@@ -31,6 +32,7 @@ from .pdebench_grouped import is_grouped, is_ns_incom, open_grouped, open_ns_inc
 from .pdegym import family_of, is_pdegym, open_pdegym
 from .pdegym_files import natural_key
 from .signature import require_hdf5, signature
+from .tfrecord import is_tfrecord
 from .the_well import is_the_well, is_the_well_directory, open_the_well, open_the_well_directory
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nc", ".nc4", ".mat", ".pt", ".pth", ".npz")
@@ -97,16 +99,16 @@ def open_dataset(path: str | Path, *, layout: str | None = None) -> Dataset:
 
 
 def _open_file(path: Path, layout: str | None) -> Dataset:
-    match signature(path):
+    found = signature(path)
+    if is_tfrecord(path) or (path.suffix == ".tfrecord" and found in ("empty", "unknown")):
+        return open_gns_tfrecord(path)
+    match found:
         case "zip" if _is_npz(path):
             return open_gns(path)
         case "zip" | "unknown" if path.suffix in (".pt", ".pth"):
             return open_neuraloperator(path)
         case "mat5":
             return open_fno_mat5(path)
-    if path.suffix == ".tfrecord":
-        remedy = "Convert it to .npz with one (positions, particle_type) entry per trajectory."
-        raise DatasetError(path, "is a TFRecord file, which is not read.", remedy=remedy)
     require_hdf5(path)
     file = h5_file(path)
     for known in HDF5_LAYOUTS:
