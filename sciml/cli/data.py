@@ -25,7 +25,7 @@ from sciml.plots.trajectory import draw_trajectory
 data = typer.Typer(
     no_args_is_help=True,
     help="Look into datasets, check, convert and make them. Reads PDEBench, The Well, PDEGym (Poseidon), "
-    "LagrangeBench, GNS, neuraloperator and FNO files, and our own NetCDF-4 layout.",
+    "LagrangeBench, GNS, GIOROM, NCLaw, neuraloperator and FNO files, and our own NetCDF-4 layout.",
 )
 data.command()(pdegym)
 File = Annotated[Path, typer.Argument(help="A file, or a directory that a layout treats as one dataset.")]
