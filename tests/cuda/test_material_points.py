@@ -1,4 +1,4 @@
-"""Material points step on a GPU as on the CPU: every material, contact and obstacle, by themselves and through a solve."""
+"""Material points step on a GPU as on the CPU: every material, contact and obstacle, alone and through a solve."""
 
 from __future__ import annotations
 
