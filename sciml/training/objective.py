@@ -14,6 +14,7 @@ from .loss import Loss
 from .settings import FitSettings
 
 
+@runtime_checkable
 class StateLoss(Protocol):
     """How a state is compared with the data, and what noise is to it."""
 
@@ -28,7 +29,7 @@ class StateLoss(Protocol):
 
 @runtime_checkable
 class OwnObjective(Protocol):
-    """An operator that says itself what ``fit`` minimises: where fields in normalised units are not what it predicts."""
+    """An operator that says itself what ``fit`` minimises, since it predicts something else than normalised fields."""
 
     def set_scales(self, train: Any, noise: float) -> None:
         """Take the scales of the training data, given the noise of the settings; called where none are set."""

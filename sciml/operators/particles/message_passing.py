@@ -27,9 +27,7 @@ class MessagePassing(nn.Module):
         self.messages = nn.ModuleList(MLP([3 * width, width, width, width], norm=True) for _ in range(sets))
         self.update = MLP([(1 + sets) * width, width, width, width], norm=True)
 
-    def forward(
-        self, nodes: Tensor, features: Sequence[Tensor], edges: Sequence[Edges]
-    ) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, nodes: Tensor, features: Sequence[Tensor], edges: Sequence[Edges]) -> tuple[Tensor, list[Tensor]]:
         """New features of nodes (node, width), and of the edges of each set (edge, width)."""
         incoming, updated = [], []
         for network, old, set_of_edges in zip(self.messages, features, edges):

@@ -103,7 +103,9 @@ class MotionNormalization(nn.Module):
         # What is (nearly) the same always: free fall has an acceleration, but no spread of it.
         floor = np.maximum(_SMALLEST * statistics.speed, 1e-2 * np.abs(statistics.acceleration_mean))
         self._take("velocity_mean", statistics.velocity_mean)
-        self._take("velocity_std", np.where(velocity_std > _SMALLEST * statistics.speed, velocity_std, statistics.speed))
+        self._take(
+            "velocity_std", np.where(velocity_std > _SMALLEST * statistics.speed, velocity_std, statistics.speed)
+        )
         self._take("acceleration_mean", statistics.acceleration_mean)
         self._take("acceleration_std", np.maximum(acceleration_std, floor))
         self._take("input_mean", statistics.input_mean)

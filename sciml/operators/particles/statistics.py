@@ -86,9 +86,9 @@ class _Moments:
 
     def add(self, values: np.ndarray) -> None:
         """More values, (..., channel)."""
-        flat = values.reshape(-1, values.shape[-1])
-        if not len(flat):
+        if not values.size:
             return
+        flat = values.reshape(-1, values.shape[-1])
         self.offset = flat.mean(axis=0) if self.offset is None else self.offset
         centred = flat - self.offset
         self.count += len(flat)

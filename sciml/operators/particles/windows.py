@@ -107,8 +107,7 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
     @cached_property
     def motion(self) -> MotionStatistics:
         """Moments of velocities and accelerations, of all particles of the trajectories."""
-        found = particle_statistics(self.trajectories, box=self.box, prescribed=self.prescribed)
-        return found
+        return particle_statistics(self.trajectories, box=self.box, prescribed=self.prescribed)
 
     @property
     def axes(self) -> tuple[Axis, ...]:
