@@ -1,6 +1,8 @@
 """Learned simulators of particles: steppers of states that hold the last positions."""
 
 from .box import Box, box_of
+from .decoding import DenseView, decoder_channels
+from .dense_pairs import DensePairs
 from .giorom import GIOROM
 from .giorom_config import (
     PUBLISHED_2D,
@@ -10,7 +12,11 @@ from .giorom_config import (
     GIOROMConfig,
 )
 from .gns import GNS
+from .grid_decoder import GridDecoder
+from .mesh_graph_net import Mesh, MeshGraphNet
 from .normalization import MotionNormalization, MotionStatistics
+from .prescribed import Prescribed
+from .reference_decoder import ReferenceDecoder
 from .sampling import FarthestSampling, UniformSampling, sparse_radius
 from .state import particle_channels
 from .statistics import particle_statistics
@@ -24,13 +30,21 @@ __all__ = [
     "PUBLISHED_3D_LARGE",
     "PUBLISHED_3D_SMALL",
     "Box",
+    "DensePairs",
+    "DenseView",
     "FarthestSampling",
     "GIOROMConfig",
+    "GridDecoder",
+    "Mesh",
+    "MeshGraphNet",
     "MotionNormalization",
     "MotionStatistics",
     "ParticleWindows",
+    "Prescribed",
+    "ReferenceDecoder",
     "UniformSampling",
     "box_of",
+    "decoder_channels",
     "particle_channels",
     "particle_statistics",
     "sparse_radius",

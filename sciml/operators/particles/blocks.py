@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -25,7 +26,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(widths[:-1], widths[1:]):
+        for inputs, outputs in pairwise(widths):
             layer = nn.Linear(inputs, outputs)
             nn.init.normal_(layer.weight, std=inputs**-0.5)
             nn.init.zeros_(layer.bias)

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sciml.datasets.channel import Channel
+from sciml.kernels.neighbors.connectivity import check_connected
+from sciml.kernels.neighbors.radius import radius_neighbors
 from sciml.operators.physical import ChannelLike, channel_dicts
 from sciml.solvers.stepper import Step
 
@@ -107,6 +109,18 @@ class ParticleFrame(nn.Module):
         self.layout.check(y, dt)
         self.normalization.check_step(dt)
         return read_particles(y, self.layout, types=self.types, prescribed=self.prescribed)
+
+    def check_connected(self, y: Float[Tensor, "batch node channel"]) -> None:
+        """Refuse a state whose particles are not one connected graph within the radius of each other.
+
+        A simulator does not ask for it, since drops part from a fluid; a sparse sample should be asked once.
+
+        Raises:
+            ValueError: names the sample, its parts, and the way out.
+        """
+        particles = read_particles(y, self.layout, types=self.types)
+        x, real = particles.newest, particles.real
+        check_connected(radius_neighbors(x, radius=self.radius, period=self.box.period(x), mask=real), mask=real)
 
     def graph(self, particles: Particles, dtype: torch.dtype) -> ParticleGraph:
         """What a network sees of it, with features of ``dtype``."""

@@ -22,8 +22,8 @@ class GIOROMConfig:
         spacing: of the grid over the particles' radius; without effect where ``grid`` is given.
         grid: nodes along each axis; None for as many as the spacing takes.
         latent_radius: within which particles and grid see each other; None for 1.5 spacings of the grid.
-        published: the network of the released code, to the parameter: the kernels see the source's place alone, the gate
-            of the experts reads features instead of the place, the grid is fixed to the box.
+        published: the network of the released code, to the parameter: the kernels see the source's place alone, the
+            gate of the experts reads features instead of the place, the grid is fixed to the box.
     """
 
     steps: int = 2

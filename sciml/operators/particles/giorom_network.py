@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sciml.kernels.neighbors.radius import radius_neighbors
+
 from .blocks import MLP, TypedEncoder
-from .box import Box
 from .giorom_config import GIOROMConfig
 from .gnot import GNOT
 from .graph import ParticleGraph
 from .integral import IntegralTransform
 from .interaction import InteractionOperator
 from .latent_grid import LatentGrid
-from .neighbors import Neighbors, radius_neighbors
 
 
 class GIOROMNetwork(nn.Module):
@@ -87,10 +87,5 @@ class GIOROMNetwork(nn.Module):
         coordinates = (places if self.config.published else places / scale).to(tokens.dtype)
         gate = tokens if self.config.published else coordinates
         made = self.transformer(tokens, coordinates, gate).flatten(0, 1)
-        back = _reversed(there, grid, x, y, box, real)
+        back = radius_neighbors(y, x, radius=grid.radius, period=box.period(x), query_mask=real)
         return self.from_grid(back, made, places.flatten(0, 1).to(made.dtype), grid.radius).to(nodes.dtype)
-
-
-def _reversed(there: Neighbors, grid: LatentGrid, x: Tensor, y: Tensor, box: Box, real: Tensor) -> Neighbors:
-    """The grid nodes near each particle."""
-    return radius_neighbors(y, x, radius=grid.radius, period=box.period(x), query_mask=real)

@@ -31,8 +31,8 @@ class ResidualMLP(nn.Module):
 class LinearAttention(nn.Module):
     """Attention whose cost is linear in tokens: q + q (k^T v) / (q . sum of k), q and k softmax over channels.
 
-    Hao, Wang, Su, Ying, Dong, Liu, Cheng, Song, Zhu, "GNOT: A General Neural Operator Transformer for Operator Learning",
-    2023, section 3.2.
+    Hao, Wang, Su, Ying, Dong, Liu, Cheng, Song, Zhu, "GNOT: A General Neural Operator Transformer for Operator
+    Learning", 2023, section 3.2.
 
     Args:
         width: of the tokens.

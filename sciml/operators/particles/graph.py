@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sciml.kernels.neighbors.radius import radius_neighbors
+
 from .box import Box
-from .neighbors import radius_neighbors
 from .normalization import MotionNormalization
 from .state import Particles
 

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sciml.kernels.neighbors.radius import Neighbors
+
 from .blocks import MLP, aggregate
-from .neighbors import Neighbors
 
 # Where neighbours come within reach from outside their weight is near 0; beside this, the sum starts at 0 too.
 _FADE = 0.05

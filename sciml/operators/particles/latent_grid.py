@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .box import Box
 
-# How far a grid that moves with its cloud reaches beyond half a box, as a part of it: walls are soft to what is learned.
+# How far a grid that moves with its cloud reaches beyond the box at each end, as a part of it: learned walls are soft.
 _MARGIN = 0.1
 
 
@@ -45,7 +45,7 @@ class LatentGrid:
             raise ValueError(f"Expected a grid of {self.box.dim} axes of two nodes or more, got {self.shape}.")
         if self.hole >= self.radius:
             problem = (
-                f"Expected a latent radius above {self.hole:.4g}, half the diagonal of a cell of the {self.shape} grid, "
+                f"Expected a latent radius above {self.hole:.4g}, half the diagonal of a cell of {self.shape} nodes, "
                 f"got {self.radius:.4g}: particles there would reach no node. Enlarge it, or take a finer grid."
             )
             if not self.holes:

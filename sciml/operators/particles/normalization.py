@@ -140,8 +140,8 @@ class MotionNormalization(nn.Module):
         if bool(wrong.any()):
             raise ValueError(
                 f"Expected steps of dt={float(self.dt):.6g}, the time between the frames it was trained on, got "
-                f"{dt[wrong][0].item():.6g}. Use FixedStep({float(self.dt):.6g}) and output times that are multiples of it; "
-                "the frames of a state are one step apart, so it has no other step."
+                f"{dt[wrong][0].item():.6g}. Use FixedStep({float(self.dt):.6g}) and output times that are multiples "
+                "of it; the frames of a state are one step apart, so it has no other step."
             )
 
     def _take(self, name: str, values: np.ndarray) -> None:

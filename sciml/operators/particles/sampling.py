@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .neighbors import farthest_points
+from sciml.kernels.neighbors.sampling import farthest_points
 
 
 @runtime_checkable
@@ -67,7 +67,7 @@ class FarthestSampling:
     def __call__(self, x: Float[Tensor, "node dim"], generator: torch.Generator) -> Int[Tensor, " kept"]:
         """The numbers of those kept, ascending."""
         start = int(torch.randint(len(x), (), generator=generator))
-        return farthest_points(x[None], self.count(len(x)), start=start)[0].sort().values
+        return farthest_points(x[None], self.count(len(x)), start)[0].sort().values
 
 
 def sparse_radius(radius: float, share: float, dim: int) -> float:

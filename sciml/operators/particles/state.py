@@ -1,4 +1,4 @@
-"""The state of a learned particle simulator: the last positions of every particle, oldest first, then what is constant.
+"""The state of a particle simulator: the last positions of each particle, oldest first, and its constants.
 
 The state is (batch, node, window * dim + static). Its channels say which is which: ``position_x[-1]`` is x one frame ago
 (static, as it is not predicted), ``position_x`` the newest one, the rest constants of a particle: its ``particle_type``
@@ -77,8 +77,8 @@ class Layout:
         expected = particle_channels(dim, max(window, 1), static=constants)
         if dim > 3 or window < 2 or [c.name for c in expected] != [c.name for c in parsed]:
             raise ValueError(
-                f"Expected the channels of at least two positions, oldest first, then constants, got "
-                f"{[channel.name for channel in parsed]}. Take those of ParticleWindows, or particle_channels(dim, window)."
+                "Expected the channels of at least two positions, oldest first, then constants, got "
+                f"{[channel.name for channel in parsed]}. Take those of ParticleWindows, or particle_channels(dim, 6)."
             )
         numbers = range(window * dim, len(parsed))
         kinds = [k for k in numbers if parsed[k].name == PARTICLE_TYPE.name]
@@ -127,7 +127,7 @@ class Layout:
         if y.dim() != 3 or y.shape[2] != len(self.channels):
             raise ValueError(
                 f"Expected a state of shape (batch, node, {len(self.channels)}), {self.window} positions and then "
-                f"{[c.name for c in self.channels[self.moving :]]}, got {tuple(y.shape)}. Make it with pack(frames, static)."
+                f"{[c.name for c in self.channels[self.moving :]]}, got {tuple(y.shape)}. Make it with pack(...)."
             )
         if dt.shape != y.shape[:1]:
             raise ValueError(f"Expected dt of shape ({len(y)},), one per sample, got {tuple(dt.shape)}.")
@@ -200,7 +200,7 @@ def _refuse_bad(positions: Tensor, inputs: Tensor, kinds: Tensor, types: int) ->
         sample, node = (int(k) for k in bad.nonzero()[0])
         raise ValueError(
             f"Expected finite positions and inputs, got {positions[sample, -1, node].tolist()} and "
-            f"{inputs[sample, node].tolist()} for particle {node} of sample {sample} ({int(bad.sum())} such particles). "
+            f"{inputs[sample, node].tolist()} for particle {node} of sample {sample}, one of {int(bad.sum())}. "
             "Check the data; in a rollout, train with noise or take fewer steps."
         )
     known = (kinds >= PADDING) & (kinds < types)
