@@ -26,8 +26,8 @@ class Box:
         ValueError: lengths that differ, or a side that is not positive and finite.
     """
 
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    low: tuple[float | int, ...]
+    high: tuple[float | int, ...]
     periodic: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:

@@ -43,9 +43,6 @@ class GIOROMConfig:
     published: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("to_grid", "from_grid", "projection", "grid"):  # JSON has lists
-            value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else tuple(int(n) for n in value))
         for name in ("steps", "width", "layers", "transformer_width", "heads", "experts", "token"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Expected {name} >= 1, got {getattr(self, name)}.")
@@ -70,7 +67,7 @@ def parse_config(config: ConfigLike) -> GIOROMConfig:
     """A configuration given as such, as the dict of a stored one, or None for the defaults."""
     if isinstance(config, GIOROMConfig):
         return config
-    return GIOROMConfig(**(config or {}))
+    return GIOROMConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in (config or {}).items()})
 
 
 _RELEASED = GIOROMConfig(

@@ -83,8 +83,9 @@ class GIOROMNetwork(nn.Module):
         tokens = tokens.unflatten(0, y.shape[:2])
         if tokens.shape[-1] < self.config.token:
             tokens = nn.functional.pad(tokens, (0, self.config.token - tokens.shape[-1]))
-        scale = x.new_tensor(box.sides) / 2
-        coordinates = (places if self.config.published else places / scale).to(tokens.dtype)
+        # Along periodic axes every place is like any other, and none is given.
+        scale = x.new_tensor([0.0 if repeats else 2 / side for side, repeats in zip(box.sides, box.periodic)])
+        coordinates = (places if self.config.published else places * scale).to(tokens.dtype)
         gate = tokens if self.config.published else coordinates
         made = self.transformer(tokens, coordinates, gate).flatten(0, 1)
         back = radius_neighbors(y, x, radius=grid.radius, period=box.period(x), query_mask=real)

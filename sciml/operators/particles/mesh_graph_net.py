@@ -30,10 +30,23 @@ class Mesh:
     Attributes:
         edges: (source, target) of each; both directions are used, one is enough here.
         rest: positions of its nodes where it is at rest; of two axes for a cloth in space.
+
+    Raises:
+        ValueError: an edge to a node that is not there.
     """
 
     edges: Int[Tensor, "edge 2"]
     rest: Float[Tensor, "node axis"]
+
+    def __post_init__(self) -> None:
+        edges = self.edges
+        if edges.is_meta or not edges.numel():
+            return
+        if not 0 <= int(edges.min()) <= int(edges.max()) < len(self.rest):
+            raise ValueError(
+                f"Expected edges between the {len(self.rest)} nodes of rest, numbered from 0, got numbers from "
+                f"{int(edges.min())} to {int(edges.max())}."
+            )
 
 
 class MeshGraphNet(nn.Module):
@@ -75,8 +88,6 @@ class MeshGraphNet(nn.Module):
         super().__init__()
         self.frame = ParticleFrame(channels, box=box, radius=radius, types=types, prescribed=prescribed)
         mesh = mesh if isinstance(mesh, Mesh) else _empty_mesh(**mesh)
-        if mesh.edges.numel() and not 0 <= int(mesh.edges.min()) <= int(mesh.edges.max()) < len(mesh.rest):
-            raise ValueError(f"Expected edges between the {len(mesh.rest)} nodes of mesh.rest, got others.")
         self.register_buffer("mesh_edges", mesh.edges.long().clone())
         self.register_buffer("rest", mesh.rest.float().clone())
         config = {key: value for key, value in self.frame.config.items() if key != "contain"}
