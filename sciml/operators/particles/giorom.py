@@ -18,7 +18,7 @@ from .giorom_config import ConfigLike, GIOROMConfig, parse_config
 from .giorom_network import GIOROMNetwork
 from .latent_grid import LatentGrid, latent_shape
 from .normalization import MotionNormalization
-from .objective import MotionLoss, StateLoss
+from .objective import MotionLoss, PerSampleLoss
 
 
 class GIOROM(nn.Module):
@@ -86,7 +86,7 @@ class GIOROM(nn.Module):
         """Take the scales of ``ParticleWindows``, for a training with that noise."""
         self.frame.set_scales(train, noise)
 
-    def state_loss(self, loss: StateLoss) -> MotionLoss:
+    def state_loss(self, loss: PerSampleLoss) -> MotionLoss:
         """What ``fit`` minimises: the error of normalised accelerations."""
         return MotionLoss(self.frame, loss)
 

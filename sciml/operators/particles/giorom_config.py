@@ -67,7 +67,8 @@ def parse_config(config: ConfigLike) -> GIOROMConfig:
     """A configuration given as such, as the dict of a stored one, or None for the defaults."""
     if isinstance(config, GIOROMConfig):
         return config
-    return GIOROMConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in (config or {}).items()})
+    stored: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (config or {}).items()}
+    return GIOROMConfig(**stored)
 
 
 _RELEASED = GIOROMConfig(

@@ -18,7 +18,7 @@ from .frame import ParticleFrame
 from .graph import ParticleGraph
 from .message_passing import MessagePassing
 from .normalization import MotionNormalization
-from .objective import MotionLoss, StateLoss
+from .objective import MotionLoss, PerSampleLoss
 
 
 class GNS(nn.Module):
@@ -85,7 +85,7 @@ class GNS(nn.Module):
         """Take the scales of ``ParticleWindows``, for a training with that noise."""
         self.frame.set_scales(train, noise)
 
-    def state_loss(self, loss: StateLoss) -> MotionLoss:
+    def state_loss(self, loss: PerSampleLoss) -> MotionLoss:
         """What ``fit`` minimises: the error of normalised accelerations."""
         return MotionLoss(self.frame, loss)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class StateLoss(Protocol):
+class PerSampleLoss(Protocol):
     """``(prediction, target) -> (batch,)``, both of shape (batch, channel, *space): a loss of ``sciml.training``."""
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor: ...
@@ -29,7 +29,7 @@ class MotionLoss:
         loss: (prediction, target) -> (batch,), of normalised accelerations (batch, dim, node).
     """
 
-    def __init__(self, frame: ParticleFrame, loss: StateLoss) -> None:
+    def __init__(self, frame: ParticleFrame, loss: PerSampleLoss) -> None:
         self._frame, self._loss = frame, loss
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class ReferenceDecoder(nn.Module):
     Args:
         channels: those of ``DensePairs`` or ``decoder_channels``.
         radius: within which a point sees sparse particles of the reference frame.
-        hidden: widths of the kernel's hidden layers.
+        hidden: widths of the kernel's hidden layers; (128, 256) as published.
         published: the released form.
 
     Raises:
@@ -53,7 +53,7 @@ class ReferenceDecoder(nn.Module):
         channels: Sequence[ChannelLike],
         *,
         radius: float,
-        hidden: Sequence[int] = (128, 256),
+        hidden: Sequence[int] = (64, 64),
         published: bool = False,
     ) -> None:
         super().__init__()

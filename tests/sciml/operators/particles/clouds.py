@@ -67,15 +67,17 @@ def states(model, size=3, *, seed=1, nodes=NODES, dtype=torch.float32):
     return torch.zeros(size, dtype=dtype), torch.full((size,), 0.5, dtype=dtype), y
 
 
-def falling(count, *, frames=10, nodes=10, gravity=2e-3, seed=0, stride=1):
-    """Trajectories of particles that fall freely and do not meet, as data."""
+def falling(count, *, frames=10, nodes=10, rising=False, seed=0):
+    """Trajectories of particles that fall freely and do not meet, as data; with ``rising`` every second one rises."""
     random = np.random.default_rng(seed)
-    t = np.arange(0, frames, stride)[:, None, None]
+    t = np.arange(frames)[:, None, None]
+    kinds = np.arange(nodes) % 2 if rising else np.zeros(nodes, dtype=int)
+    gravity = np.stack([0 * kinds, 2e-3 * (2 * kinds - 1)], axis=-1)
     trajectories = []
     for _ in range(count):
         x, v = random.uniform(0.3, 0.7, (1, nodes, 2)), random.normal(0, 5e-3, (1, nodes, 2))
-        trajectories.append((x + [0, 0.1] + v * t - np.array([0, gravity / 2]) * t**2).astype("f4"))
-    return particles_from_arrays(trajectories, dt=0.1, bounds=[(0, 1)] * 2)
+        trajectories.append((x + v * t + gravity / 2 * t**2).astype("f4"))
+    return particles_from_arrays(trajectories, [kinds] * count, dt=0.1, bounds=[(0, 1)] * 2)
 
 
 def falling_windows(count=6, window=7, **arguments):

@@ -47,7 +47,7 @@ def test_an_interaction_operator_has_its_parameters():
 
 def test_a_radius_that_leaves_holes_is_refused_and_only_warned_of_in_released_networks():
     box = Box((0, 0), (1, 1))
-    with pytest.raises(ValueError, match="latent radius above 0.*would reach no node. Enlarge it"):
+    with pytest.raises(ValueError, match=r"latent radius above 0.*would reach no node. Enlarge it"):
         GIOROM(particle_channels(2), box=box, radius=0.1, architecture=GIOROMConfig(grid=(8, 8), latent_radius=0.1))
     with pytest.warns(UserWarning, match="would reach no node"):
         GIOROM(particle_channels(3), box=Box((0,) * 3, (1,) * 3), radius=0.1, architecture=PUBLISHED_3D_LARGE)
@@ -72,7 +72,7 @@ def test_leaving_the_domain_is_named():
     model = made(giorom)
     t, dt, y = states(model)
     y[1, 0, : model.frame.layout.moving] += 3
-    with pytest.raises(ValueError, match="sample 1 from .* have left the domain. Give a larger box"):
+    with pytest.raises(ValueError, match=r"sample 1 from .* have left the domain. Give a larger box"):
         model(t, dt, y)
 
 

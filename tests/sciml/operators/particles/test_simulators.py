@@ -235,7 +235,7 @@ def test_bad_states_are_named(make):
         model(t, dt, y[..., :3])
     bad = y.clone()
     bad[1, 4, 0] = float("nan")
-    with pytest.raises(ValueError, match="finite positions.*particle 4 of sample 1"):
+    with pytest.raises(ValueError, match=r"finite positions.*particle 4 of sample 1"):
         model(t, dt, bad)
     bad = y.clone()
     bad[..., model.frame.layout.type_at] = 12
@@ -253,7 +253,7 @@ def test_a_disconnected_graph_is_named(make):
     _, _, y = states(model)
     model.frame.check_connected(y)
     y[2, 3, : model.frame.layout.moving] += 0.9
-    with pytest.raises(ValueError, match="disconnected.*batch 2"):
+    with pytest.raises(ValueError, match=r"disconnected.*batch 2"):
         model.frame.check_connected(y)
 
 
