@@ -1,4 +1,4 @@
-"""The state of a particle simulator: the last positions of each particle, oldest first, then constants.
+"""The state of a particle simulator: the last positions of all particles, oldest first; constants.
 
 The state is (batch, node, window * dim + static). Its channels say which is which: ``position_x[-1]`` is x one frame ago
 (static, as it is not predicted), ``position_x`` the newest one, the rest constants of a particle: its ``particle_type``
