@@ -88,7 +88,7 @@ class ParticleFrame(nn.Module):
         }
 
     def set_scales(self, train: Any, noise: float) -> None:
-        """Take the scales of training data, of a training with that noise.
+        """Take the scales of training data, of the particles that are predicted, for a training with that noise.
 
         Raises:
             ValueError: the data are not ``ParticleWindows``, or the like, with ``motion`` and ``dt``.
@@ -98,7 +98,7 @@ class ParticleFrame(nn.Module):
                 f"Expected training data that know their motion, got {type(train).__name__}. Give "
                 f"ParticleWindows(Trajectories(..., window={self.layout.window + 1}), window={self.layout.window})."
             )
-        self.normalization.set(train.motion, train.dt, noise=noise)
+        self.normalization.set(train.motion(self.prescribed), train.dt, noise=noise)
 
     def read(self, dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]) -> Particles:
         """A state taken apart.

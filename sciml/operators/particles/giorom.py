@@ -16,7 +16,7 @@ from .box import Box, BoxLike
 from .frame import ParticleFrame
 from .giorom_config import ConfigLike, GIOROMConfig, parse_config
 from .giorom_network import GIOROMNetwork
-from .latent_grid import LatentGrid, latent_shape
+from .latent_grid import LatentGrid, half_period, latent_shape, spacing_of
 from .normalization import MotionNormalization
 from .objective import MotionLoss, PerSampleLoss
 
@@ -109,5 +109,5 @@ def _grid(config: GIOROMConfig, box: Box, radius: float) -> LatentGrid:
     shape = config.grid or latent_shape(box, config.spacing * radius)
     if config.latent_radius is not None:
         return LatentGrid(box, shape, config.latent_radius, fixed=config.published, holes=config.published)
-    spacing = max(LatentGrid(box, shape, float("inf"), fixed=config.published).spacing)
-    return LatentGrid(box, shape, 1.5 * spacing, fixed=config.published)
+    spacing = max(spacing_of(box, shape, fixed=config.published))
+    return LatentGrid(box, shape, min(1.5 * spacing, half_period(box)), fixed=config.published)

@@ -43,6 +43,10 @@ class LatentGrid:
     def __post_init__(self) -> None:
         if len(self.shape) != self.box.dim or any(n < 2 for n in self.shape):
             raise ValueError(f"Expected a grid of {self.box.dim} axes of two nodes or more, got {self.shape}.")
+        if self.radius > half_period(self.box):
+            raise ValueError(
+                f"Expected a latent radius up to half a period, {half_period(self.box):.4g}, got {self.radius:.4g}."
+            )
         if self.hole >= self.radius:
             problem = (
                 f"Expected a latent radius above {self.hole:.4g}, half the diagonal of a cell of {self.shape} nodes, "
@@ -55,14 +59,12 @@ class LatentGrid:
     @property
     def lengths(self) -> tuple[float, ...]:
         """From the first node to the last along each axis, or the period."""
-        kept = [self.fixed or repeats for repeats in self.box.periodic]
-        return tuple(side if exact else (1 + 2 * _MARGIN) * side for side, exact in zip(self.box.sides, kept))
+        return lengths_of(self.box, fixed=self.fixed)
 
     @property
     def spacing(self) -> tuple[float, ...]:
         """Distance of neighbouring nodes along each axis."""
-        cells = [n if repeats else n - 1 for n, repeats in zip(self.shape, self.box.periodic)]
-        return tuple(length / count for length, count in zip(self.lengths, cells))
+        return spacing_of(self.box, self.shape, fixed=self.fixed)
 
     @property
     def hole(self) -> float:
@@ -113,10 +115,26 @@ class LatentGrid:
             )
 
 
+def lengths_of(box: Box, *, fixed: bool = False) -> tuple[float, ...]:
+    """How long the grid of a box is: as long as the box where it is fixed or periodic, else with a margin."""
+    kept = [fixed or repeats for repeats in box.periodic]
+    return tuple(side if exact else (1 + 2 * _MARGIN) * side for side, exact in zip(box.sides, kept))
+
+
+def spacing_of(box: Box, shape: tuple[int, ...], *, fixed: bool = False) -> tuple[float, ...]:
+    """Distance of neighbouring nodes of such a grid along each axis."""
+    cells = [n if repeats else n - 1 for n, repeats in zip(shape, box.periodic)]
+    return tuple(length / count for length, count in zip(lengths_of(box, fixed=fixed), cells))
+
+
+def half_period(box: Box) -> float:
+    """Half the shortest period, infinite without one."""
+    return min((side / 2 for side, repeats in zip(box.sides, box.periodic) if repeats), default=math.inf)
+
+
 def latent_shape(box: Box, spacing: float) -> tuple[int, ...]:
     """Nodes along each axis so that neighbours are at most ``spacing`` apart."""
-    lengths = [side * (1 if repeats else 1 + 2 * _MARGIN) for side, repeats in zip(box.sides, box.periodic)]
-    cells = [max(1, math.ceil(length / spacing - 1e-9)) for length in lengths]
+    cells = [max(1, math.ceil(length / spacing - 1e-9)) for length in lengths_of(box)]
     return tuple(max(2, n if repeats else n + 1) for n, repeats in zip(cells, box.periodic))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -36,7 +35,6 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         window: positions to a state.
         sampling: which particles to keep, drawn anew for each item (the same each time the item is read); None for all.
         seed: of that draw.
-        prescribed: types whose motion is not predicted, for the statistics.
 
     Attributes:
         trajectories: that were given.
@@ -57,12 +55,11 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         *,
         sampling: Sampling | None = None,
         seed: int = 0,
-        prescribed: Sequence[int] = (),
     ) -> None:
         if getattr(trajectories, "kind", "grid") != "particles":
             raise ValueError(f"Expected trajectories of particles, got {trajectories!r}.")
         self.trajectories, self.window, self.sampling, self.seed = trajectories, window, sampling, seed
-        self.prescribed = tuple(prescribed)
+        self._measured: dict[tuple[int, ...], MotionStatistics] = {}
         self.box: Box = box_of(trajectories.axes)
         if len(trajectories) and len(trajectories[0].t) < max(window, 2):
             raise ValueError(
@@ -104,10 +101,15 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index % len(self)) % 2**63)
         return self.sampling(u[self.window - 1, :, : self.box.dim], generator)
 
-    @cached_property
-    def motion(self) -> MotionStatistics:
-        """Moments of velocities and accelerations, of all particles of the trajectories."""
-        return particle_statistics(self.trajectories, box=self.box, prescribed=self.prescribed)
+    def motion(self, prescribed: Sequence[int] = ()) -> MotionStatistics:
+        """Moments of velocities and accelerations over all particles of the trajectories but those of these types.
+
+        They are measured once in this process.
+        """
+        kinds = tuple(sorted(prescribed))
+        if kinds not in self._measured:
+            self._measured[kinds] = particle_statistics(self.trajectories, box=self.box, prescribed=kinds)
+        return self._measured[kinds]
 
     @property
     def axes(self) -> tuple[Axis, ...]:

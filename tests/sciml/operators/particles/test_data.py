@@ -80,7 +80,7 @@ def test_farthest_particles_cover_better():
 
 
 def test_statistics_of_free_fall():
-    motion = ParticleWindows(falling_windows(5)).motion
+    motion = ParticleWindows(falling_windows(5)).motion()
     np.testing.assert_allclose(motion.acceleration_mean, [0, -2e-3], atol=1e-8)
     assert bool((motion.acceleration_std < 1e-6).all()) and motion.count == 5 * 8 * 10
 

@@ -1,5 +1,7 @@
 """The released networks to the parameter; the latent grid reaches every particle."""
 
+import math
+
 import pytest
 import torch
 
@@ -16,8 +18,8 @@ from sciml.operators.particles import (
 )
 from sciml.operators.particles.integral import IntegralTransform
 from sciml.operators.particles.interaction import InteractionOperator
-from sciml.operators.particles.latent_grid import LatentGrid, latent_shape
-from tests.sciml.operators.particles.clouds import giorom, made, states
+from sciml.operators.particles.latent_grid import LatentGrid, latent_shape, spacing_of
+from tests.sciml.operators.particles.clouds import box, giorom, made, states
 
 COUNTS = {
     "3d": (PUBLISHED_3D, 3, 2_387_669),
@@ -46,9 +48,13 @@ def test_an_interaction_operator_has_its_parameters():
 
 
 def test_a_radius_that_leaves_holes_is_refused_and_only_warned_of_in_released_networks():
-    box = Box((0, 0), (1, 1))
     with pytest.raises(ValueError, match=r"latent radius above 0.*would reach no node. Enlarge it"):
-        GIOROM(particle_channels(2), box=box, radius=0.1, architecture=GIOROMConfig(grid=(8, 8), latent_radius=0.1))
+        GIOROM(
+            particle_channels(2),
+            box=Box((0, 0), (1, 1)),
+            radius=0.1,
+            architecture=GIOROMConfig(grid=(8, 8), latent_radius=0.1),
+        )
     with pytest.warns(UserWarning, match="would reach no node"):
         GIOROM(particle_channels(3), box=Box((0,) * 3, (1,) * 3), radius=0.1, architecture=PUBLISHED_3D_LARGE)
 
@@ -56,16 +62,24 @@ def test_a_radius_that_leaves_holes_is_refused_and_only_warned_of_in_released_ne
 @pytest.mark.parametrize("dim", [2, 3])
 @pytest.mark.parametrize("periodic", [False, True])
 def test_every_particle_of_any_box_reaches_the_grid(dim, periodic):
-    box = Box((-3.0, 10.0, 0.0)[:dim], (1.0, 12.5, 0.9)[:dim], (periodic,) * dim)
-    shape = latent_shape(box, 0.4)
-    grid = LatentGrid(box, shape, 1.01 * LatentGrid(box, shape, 1e9).hole)
-    low, high = box.corners(torch.zeros(()))
+    space = Box((-3.0, 10.0, 0.0)[:dim], (1.0, 12.5, 0.9)[:dim], (periodic,) * dim)
+    shape = latent_shape(space, 0.4)
+    grid = LatentGrid(space, shape, 1.01 * math.hypot(*spacing_of(space, shape)) / 2)
+    low, high = space.corners(torch.zeros(()))
     x = low + (high - low) * torch.rand(2, 3000, dim)
     real = torch.ones(x.shape[:2], dtype=torch.bool)
     nodes = grid.nodes(grid.centre(x, real))
-    near = radius_neighbors(nodes, x, radius=grid.radius, period=box.period(x))
+    near = radius_neighbors(nodes, x, radius=grid.radius, period=space.period(x))
     assert int(near.degree.min()) >= 1
     assert nodes.shape == (2, torch.tensor(shape).prod(), dim) and max(grid.spacing) <= 0.4 + 1e-9
+
+
+def test_a_radius_up_to_half_a_period_will_do():
+    model = made(giorom, box=box(2, periodic=True), radius=0.5)
+    t, dt, y = states(model)
+    assert model.network.grid.radius <= 0.5 and bool(model(t, dt, y).y.isfinite().all())
+    with pytest.raises(ValueError, match="half a period"):
+        giorom(2, box=box(2, periodic=True), radius=0.6)
 
 
 def test_leaving_the_domain_is_named():

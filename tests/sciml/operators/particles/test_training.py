@@ -88,7 +88,7 @@ def test_the_loss_is_that_of_normalised_accelerations_of_free_particles(make, er
 def test_scales_are_those_of_the_data_widened_by_the_noise():
     model, train = as_trained("gns")
     fit(model, train, settings=FitSettings(epochs=1, quiet=True, noise=0.5))
-    motion, scales = train.motion, model.normalization
+    motion, scales = train.motion(), model.normalization
     np.testing.assert_allclose(
         scales.velocity_std.numpy(), np.sqrt(motion.velocity_std**2 + (0.5 * motion.speed) ** 2), rtol=1e-5
     )
