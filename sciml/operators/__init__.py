@@ -13,7 +13,7 @@ Each obeys one interface:
 - every entry of the ``state_dict`` is a real tensor that safetensors can store, and every parameter is used.
 
 Simulators of particles (``particles/``) keep the last positions in their state, (batch, node, channel), and know no dt
-but that of their frames; see docs/particles.md.
+but that of their frames; see docs/simulators.md.
 
 ``sciml.operators.physical`` holds what they share, for writing another.
 """

@@ -27,7 +27,7 @@ class GIOROM(nn.Module):
     Viswanath, Chang, Berner, Chen, Bera, "Reduced-Order Neural Operators: Learning Lagrangian Dynamics on Highly Sparse
     Graphs", 2024, second generation: interaction operators on the graph of neighbours, a graph neural operator onto a
     latent grid, the transformer GNOT there, a graph neural operator back, interaction operators, an acceleration.
-    ``PUBLISHED_3D`` and its like are the released networks; the defaults mend what docs/particles.md lists.
+    ``PUBLISHED_3D`` and its like are the released networks; the defaults mend what docs/simulators.md lists.
 
     Args:
         channels: of the state, those of ``ParticleWindows`` or ``particle_channels``.

@@ -1,9 +1,9 @@
-"""The state of a particle simulator: the last positions of all particles, oldest first, constants.
+"""The state of a particle simulator: the last positions of all particles, oldest first, and constants.
 
 The state is (batch, node, window * dim + static). Its channels say which is which: ``position_x[-1]`` is x one frame
-ago (static, as it is not predicted), ``position_x`` the newest one, the rest constants of a particle: its ``particle_type``
-(-1 for a place that no particle fills), and any others, which the network reads as they are named: material parameters,
-the components of gravity, constants of the whole sample repeated for each of its particles.
+ago (static, as it is not predicted), ``position_x`` the newest one, the rest constants of a particle: its
+``particle_type`` (-1 for a place that no particle fills), and any others, which the network reads: material
+parameters, the components of gravity, constants of the whole sample repeated for each of its particles.
 """
 
 from __future__ import annotations

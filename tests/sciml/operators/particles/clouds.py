@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sciml.datasets.particle_memory import particles_from_arrays
+from sciml.datasets.memory import dataset_from_particles
 from sciml.datasets.windows import Trajectories
 from sciml.operators.particles import GIOROM, GNS, Box, GIOROMConfig, Mesh, MeshGraphNet, MotionStatistics
 from sciml.operators.particles import particle_channels as channels_of
@@ -77,7 +77,7 @@ def falling(count, *, frames=10, nodes=10, rising=False, seed=0):
     for _ in range(count):
         x, v = random.uniform(0.3, 0.7, (1, nodes, 2)), random.normal(0, 5e-3, (1, nodes, 2))
         trajectories.append((x + v * t + gravity / 2 * t**2).astype("f4"))
-    return particles_from_arrays(trajectories, [kinds] * count, dt=0.1, bounds=[(0, 1)] * 2)
+    return dataset_from_particles(trajectories, types=[kinds] * count, dt=0.1, bounds=[[0.0, 1.0]] * 2)
 
 
 def falling_windows(count=6, window=7, **arguments):

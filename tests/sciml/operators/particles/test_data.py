@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sciml.datasets.particle_memory import particles_from_arrays
+from sciml.datasets.memory import dataset_from_particles
 from sciml.datasets.windows import Trajectories
 from sciml.operators.particles import (
     FarthestSampling,
@@ -24,7 +24,9 @@ def moving(frames, nodes, *, seed=0, dim=2):
 
 def test_a_state_is_its_frames_and_constants():
     x, kinds = moving(9, 5), np.array([0, 5, 3, 3, 1])
-    data = particles_from_arrays([x], [kinds], dt=0.2, bounds=[(0, 1)] * 2, parameters={"nu": np.array([0.25])})
+    data = dataset_from_particles(
+        [x], types=[kinds], dt=0.2, bounds=[[0.0, 1.0]] * 2, parameters={"nu": np.array([0.25])}
+    )
     windows = ParticleWindows(Trajectories(data, window=5, parameters=["nu"]), window=3)
     assert [c.name for c in windows.channels] == [
         *("position_x[-2]", "position_y[-2]", "position_x[-1]", "position_y[-1]", "position_x", "position_y"),
@@ -44,7 +46,7 @@ def test_a_state_is_its_frames_and_constants():
 
 
 def test_trajectories_of_different_sizes_are_filled_up():
-    data = particles_from_arrays([moving(4, 5), moving(4, 3)], dt=0.1, bounds=[(0, 1)] * 2)
+    data = dataset_from_particles([moving(4, 5), moving(4, 3)], dt=0.1, bounds=[[0.0, 1.0]] * 2)
     windows = ParticleWindows(Trajectories(data, window=4), window=3)
     large, small = windows[0][1], windows[1][1]
     assert large.shape == small.shape == (2, 5, 7)
@@ -88,7 +90,7 @@ def test_statistics_of_free_fall():
 def test_statistics_are_pooled_over_what_moves_freely():
     x = [0.01 * moving(6, 4, seed=k).cumsum(axis=0) * (k + 1) for k in range(3)]
     kinds = [np.array([0, 3, -1, 0])] * 3
-    data = particles_from_arrays(x, kinds, dt=0.1, bounds=[(0, 1)] * 2)
+    data = dataset_from_particles(x, types=kinds, dt=0.1, bounds=[[0.0, 1.0]] * 2)
     found = particle_statistics(Trajectories(data, window=4), prescribed=(3,))
     v = [np.diff(u[:, [0, 3]].astype("f8"), axis=0).reshape(-1, 2) for u in x]
     a = [np.diff(u[:, [0, 3]].astype("f8"), n=2, axis=0).reshape(-1, 2) for u in x]
@@ -100,14 +102,17 @@ def test_statistics_are_pooled_over_what_moves_freely():
 def test_statistics_cross_periodic_edges_and_strides():
     x = (0.9 + 0.05 * np.arange(8)[:, None, None] * np.ones((1, 3, 2))) % 1
     for stride in (1, 2):
-        data = particles_from_arrays([x], dt=0.1, bounds=[(0, 1)] * 2, periodic=[True] * 2)
+        data = dataset_from_particles([x], dt=0.1, bounds=[[0.0, 1.0]] * 2, periodic=[True] * 2)
         found = particle_statistics(Trajectories(data, window=3, stride=stride))
         np.testing.assert_allclose(found.velocity_mean, 0.05 * stride, atol=1e-6)
 
 
 def test_inputs_have_statistics():
-    data = particles_from_arrays(
-        [moving(4, 3, seed=k) for k in range(3)], dt=0.1, bounds=[(0, 1)] * 2, parameters={"nu": np.array([1.0, 2, 6])}
+    data = dataset_from_particles(
+        [moving(4, 3, seed=k) for k in range(3)],
+        dt=0.1,
+        bounds=[[0.0, 1.0]] * 2,
+        parameters={"nu": np.array([1.0, 2, 6])},
     )
     found = particle_statistics(Trajectories(data, window=3, parameters=["nu"]))
     assert found.input_mean == pytest.approx([3]) and found.input_std == pytest.approx([np.std([1, 2, 6])])
@@ -123,7 +128,7 @@ def test_inputs_have_statistics():
         (lambda: sparse_radius(0.1, 2.0, 3), "share"),
         (lambda: Layout.of(["u", "v"]), r"particle_channels\(dim, 6\)"),
         (lambda: Layout.of(particle_channels(2)[1:]), "two positions"),
-        (lambda: particles_from_arrays([np.zeros((3, 2))], dt=1, bounds=[(0, 1)] * 2), "trajectory 0"),
+        (lambda: dataset_from_particles([np.zeros((3, 2))], dt=1.0, bounds=[[0.0, 1.0]] * 2), "positions 0"),
     ],
 )
 def test_bad_arguments_are_named(make, message):

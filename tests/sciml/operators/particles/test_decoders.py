@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load, save
 
 from sciml.checkpoint import load_operator, save_operator
-from sciml.datasets.particle_memory import particles_from_arrays
+from sciml.datasets.memory import dataset_from_particles
 from sciml.datasets.windows import Trajectories
 from sciml.operators.particles import (
     Box,
@@ -55,7 +55,7 @@ def swirl(count=3, nodes=150, frames=5):
             r = x[-1] - 0.5
             x.append(x[-1] + 0.15 * np.exp(-6 * (r**2).sum(-1, keepdims=True)) * np.stack([-r[:, 1], r[:, 0]], -1))
         found.append(np.stack(x).astype("f4"))
-    return Trajectories(particles_from_arrays(found, dt=1.0, bounds=[(0, 1)] * 2))
+    return Trajectories(dataset_from_particles(found, dt=1.0, bounds=[[0.0, 1.0]] * 2))
 
 
 @ours
