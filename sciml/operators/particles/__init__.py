@@ -14,7 +14,7 @@ from .giorom_config import (
 from .gns import GNS
 from .grid_decoder import GridDecoder
 from .mesh_graph_net import Mesh, MeshGraphNet
-from .normalization import MotionNormalization, MotionStatistics
+from .normalization import MotionNormalization, MotionScales
 from .prescribed import Prescribed
 from .reference_decoder import ReferenceDecoder
 from .sampling import FarthestSampling, UniformSampling, sparse_radius
@@ -38,7 +38,7 @@ __all__ = [
     "Mesh",
     "MeshGraphNet",
     "MotionNormalization",
-    "MotionStatistics",
+    "MotionScales",
     "ParticleWindows",
     "Prescribed",
     "ReferenceDecoder",

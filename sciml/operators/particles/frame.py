@@ -62,7 +62,10 @@ class ParticleFrame(nn.Module):
         if any(self.box.periodic) and any(
             radius > side / 2 for side, repeats in zip(self.box.sides, self.box.periodic) if repeats
         ):
-            raise ValueError(f"Expected a radius of at most half a period of {self.box.sides}, got {radius}.")
+            raise ValueError(
+                f"Expected a radius of at most half a period of {self.box.sides}, got {radius}. "
+                "Take a smaller radius, or a box of several periods."
+            )
         if types < 1 or not all(0 <= kind < types for kind in prescribed):
             raise ValueError(f"Expected prescribed types from 0 to types - 1 = {types - 1}, got {list(prescribed)}.")
         self.radius, self.types = float(radius), types

@@ -19,7 +19,7 @@ _SMALLEST = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class MotionStatistics:
+class MotionScales:
     """Moments of per-frame motion, pooled over trajectories, frames and particles; in units of length per frame.
 
     Attributes:
@@ -81,7 +81,7 @@ class MotionNormalization(nn.Module):
         self.register_buffer("is_set", torch.zeros((), dtype=torch.bool))
 
     @torch.no_grad()
-    def set(self, statistics: MotionStatistics, dt: float, *, noise: float = 0.0) -> MotionNormalization:
+    def set(self, statistics: MotionScales, dt: float, *, noise: float = 0.0) -> MotionNormalization:
         """Take the statistics of a data set; returns self.
 
         Training noise of standard deviation s on the velocities widens both spreads to sqrt(std^2 + s^2), as what the

@@ -10,12 +10,10 @@ import numpy as np
 from sciml.datasets.particles import PARTICLE_TYPE
 
 from .box import Box, box_of
-from .normalization import MotionStatistics
+from .normalization import MotionScales
 
 
-def particle_statistics(
-    trajectories: Any, *, box: Box | None = None, prescribed: Sequence[int] = ()
-) -> MotionStatistics:
+def particle_statistics(trajectories: Any, *, box: Box | None = None, prescribed: Sequence[int] = ()) -> MotionScales:
     """Moments of per-frame velocities and accelerations, pooled over trajectories, frames and particles.
 
     Each trajectory of ``trajectories`` is read once, whole. Frames are those of an item: with stride=2 every second.
@@ -47,7 +45,7 @@ def particle_statistics(
             f"Expected trajectories of three frames or more with particles that are not prescribed, got none in "
             f"{trajectories!r}. The prescribed types are {list(prescribed)}."
         )
-    return MotionStatistics(
+    return MotionScales(
         *velocity.mean_and_std(), *acceleration.mean_and_std(), *constants.mean_and_std(), count=acceleration.count
     )
 

@@ -14,7 +14,7 @@ from sciml.datasets.channel import Axis, Channel
 from sciml.datasets.particles import PARTICLE_TYPE
 
 from .box import Box, box_of
-from .normalization import MotionStatistics
+from .normalization import MotionScales
 from .sampling import Sampling
 from .state import PADDING, particle_channels
 from .statistics import particle_statistics
@@ -59,7 +59,7 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         if getattr(trajectories, "kind", "grid") != "particles":
             raise ValueError(f"Expected trajectories of particles, got {trajectories!r}.")
         self.trajectories, self.window, self.sampling, self.seed = trajectories, window, sampling, seed
-        self._measured: dict[tuple[int, ...], MotionStatistics] = {}
+        self._measured: dict[tuple[int, ...], MotionScales] = {}
         self.box: Box = box_of(trajectories.axes)
         if len(trajectories) and len(trajectories[0].t) < max(window, 2):
             raise ValueError(
@@ -101,7 +101,7 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index % len(self)) % 2**63)
         return self.sampling(u[self.window - 1, :, : self.box.dim], generator)
 
-    def motion(self, prescribed: Sequence[int] = ()) -> MotionStatistics:
+    def motion(self, prescribed: Sequence[int] = ()) -> MotionScales:
         """Moments of velocities and accelerations over all particles of the trajectories but those of these types.
 
         They are measured once in this process.

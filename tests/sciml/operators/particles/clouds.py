@@ -5,7 +5,7 @@ import torch
 
 from sciml.datasets.memory import dataset_from_particles
 from sciml.datasets.windows import Trajectories
-from sciml.operators.particles import GIOROM, GNS, Box, GIOROMConfig, Mesh, MeshGraphNet, MotionStatistics
+from sciml.operators.particles import GIOROM, GNS, Box, GIOROMConfig, Mesh, MeshGraphNet, MotionScales
 from sciml.operators.particles import particle_channels as channels_of
 
 NODES = 14
@@ -50,7 +50,7 @@ def made(make, dim=2, **arguments):
     torch.manual_seed(0)
     model = make(dim, **arguments)
     one = np.ones(dim)
-    statistics = MotionStatistics(0.001 * one, 0.01 * one, -0.002 * one, 0.005 * one, np.array([3.0]), np.array([2.0]))
+    statistics = MotionScales(0.001 * one, 0.01 * one, -0.002 * one, 0.005 * one, np.array([3.0]), np.array([2.0]))
     model.normalization.set(statistics, 0.5)
     return model
 

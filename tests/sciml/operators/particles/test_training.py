@@ -1,5 +1,7 @@
 """Noise, loss and scales of particle simulators; ``fit`` learns to fall, and resumes to the last bit."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -131,6 +133,22 @@ def test_several_steps_and_pushforward():
     model = as_trained("gns")[0]
     result = fit(model, train, settings=FitSettings(epochs=1, quiet=True, unroll=2, pushforward=1, noise=0.1))
     assert np.isfinite(result.history[0].train_loss)
+
+
+def test_the_files_of_a_suite():
+    """LagrangeBench's, whose box is periodic: the scales of its training split, and steps that stay in the box."""
+    layout = Path(__file__).parents[3] / "data" / "layouts" / "lagrangebench" / "3D_LJ_3_1214every1"
+    train = ParticleWindows(Trajectories(layout, split="train", window=7))
+    model = type(made(CLOUDS["gns"]))(train.channels, box=train.box, radius=2.4, steps=1, width=8)
+    model.set_scales(train, 0.0)
+    x = Trajectories(layout, split="train")[0].u[..., :3].double().numpy()
+    v = np.diff(x, axis=0)
+    a = np.diff(v - 5 * np.round(v / 5), axis=0)
+    np.testing.assert_allclose(model.normalization.acceleration_std.numpy(), a.std(axis=(0, 1)), rtol=1e-5)
+    t, u = Trajectories(layout, split="test")[0]
+    with torch.no_grad():
+        ys = solve(model, model.pack(u[None, :6]), t[5:9], FixedStep(train.dt)).ys
+    assert bool(((model.newest(ys) >= 0) & (model.newest(ys) < 5)).all())
 
 
 def test_other_data_are_refused():
