@@ -10,7 +10,7 @@ from sciml.datasets.windows import Trajectories
 from sciml.operators.particles import ParticleWindows
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.solve import solve
-from sciml.training import Constant, FitSettings, fit, mean_square, relative_l2
+from sciml.training import Constant, FitSettings, Mixture, fit, mean_square, relative_l2
 from tests.sciml.operators.particles.clouds import ALL, CLOUDS, SMALL, falling, falling_windows, made, states
 from tests.sciml.training.tiny import weights
 
@@ -155,3 +155,11 @@ def test_other_data_are_refused():
     model, train = as_trained("gns")
     with pytest.raises(ValueError, match=r"know their motion, got Trajectories.*ParticleWindows"):
         model.set_scales(train.trajectories, 0.0)
+
+
+def test_a_mixture_of_data_with_scales_set_by_hand():
+    parts = [ParticleWindows(falling_windows(2, rising=True, seed=seed)) for seed in (1, 2)]
+    model = as_trained("gns")[0]
+    model.normalization.set(parts[0].motion(), parts[0].dt)
+    result = fit(model, Mixture(parts), settings=FitSettings(epochs=1, quiet=True))
+    assert np.isfinite(result.history[0].train_loss)
