@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -183,9 +184,8 @@ def _corners(place: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 def _splat(values: Tensor, corners: tuple[Tensor, Tensor], shape: tuple[int, ...]) -> Tensor:
     """Values (batch, n, feature) spread over their corners and summed: (batch, cell, feature)."""
     number, weight = corners
-    cells = int(torch.tensor(shape).prod())
     spread = (weight[..., None] * values[..., None, :]).flatten(1, 2)
-    grid = values.new_zeros(len(values), cells, values.shape[-1])
+    grid = values.new_zeros(len(values), math.prod(shape), values.shape[-1])
     return grid.scatter_add(1, number.flatten(1)[..., None].expand_as(spread), spread)
 
 
