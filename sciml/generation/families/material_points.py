@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -42,20 +43,16 @@ Build = Callable[[Mapping[str, Tensor]], Material]
 """The material of a batch, from its parameters (batch, 1)."""
 
 
-def _sample(particle_type: int) -> Callable[[torch.Generator, Grid, Mapping[str, float]], Initial]:
+def _sample(generator: torch.Generator, grid: Grid, parameters: Mapping[str, float], *, particle_type: int) -> Initial:
     """A body of random shape, place, direction and axis; the state is (position, velocity)."""
-
-    def sample(generator: torch.Generator, grid: Grid, parameters: Mapping[str, float]) -> Initial:
-        dim = grid.domain.dimensions
-        body, radius = random_body(generator, grid.size, _VOLUME[dim], dim)
-        free = max(0.5 - radius - _CLEARANCE, 0.0)
-        middle = 0.5 + free * (2 * torch.rand(dim, generator=generator, dtype=torch.float64) - 1)
-        direction = torch.randn(dim, generator=generator, dtype=torch.float64)
-        velocity = parameters["speed"] * direction / direction.norm() + _turning(generator, body) * parameters["spin"]
-        kind = torch.full((grid.size, 1), float(particle_type), dtype=torch.float64)
-        return Initial(u=torch.cat([middle + body, velocity], dim=1), static=kind)
-
-    return sample
+    dim = grid.domain.dimensions
+    body, radius = random_body(generator, grid.size, _VOLUME[dim], dim)
+    free = max(0.5 - radius - _CLEARANCE, 0.0)
+    middle = 0.5 + free * (2 * torch.rand(dim, generator=generator, dtype=torch.float64) - 1)
+    direction = torch.randn(dim, generator=generator, dtype=torch.float64)
+    velocity = parameters["speed"] * direction / direction.norm() + _turning(generator, body) * parameters["spin"]
+    kind = torch.full((grid.size, 1), float(particle_type), dtype=torch.float64)
+    return Initial(u=torch.cat([middle + body, velocity], dim=1), static=kind)
 
 
 def _turning(generator: torch.Generator, body: Tensor) -> Tensor:
@@ -67,27 +64,28 @@ def _turning(generator: torch.Generator, body: Tensor) -> Tensor:
     return torch.linalg.cross((axis / axis.norm()).expand_as(body), body)
 
 
-def _scheme(build: Build, contact: Contact) -> Callable[[Grid, Batch, float], Scheme]:
-    def scheme(grid: Grid, batch: Batch, dt: float) -> Scheme:
-        dim = grid.domain.dimensions
-        own = {name: value.double()[:, None] for name, value in batch.parameters.items()}
-        volume = _VOLUME[dim] / grid.size
-        cells = max(8, round(1 / (_PER_CELL * volume ** (1 / dim))))
-        down = torch.zeros(len(batch.u), dim, dtype=torch.float64, device=batch.u.device)
-        down[:, 1] = -batch.parameters["gravity"].double()
-        method = MaterialPointMethod(
-            build(own),
-            spacing=1 / cells,
-            shape=(cells + 2 * _MARGIN,) * dim,
-            origin=(-_MARGIN / cells,) * dim,
-            volume=volume,
-            gravity=down,
-            walls=contact,
-        ).to(batch.u.device)
-        position, velocity = batch.u.chunk(2, dim=-1)
-        return Scheme(Courant(method), material_points(position, velocity), _positions)
+def _scheme(grid: Grid, batch: Batch, dt: float, *, build: Build, contact: Contact) -> Scheme:
+    """A grid of two points along each axis of a cell; the box ends where its walls begin."""
+    dim, device = grid.domain.dimensions, batch.u.device
+    volume = _VOLUME[dim] / grid.size
+    cells = max(8, round(1 / (_PER_CELL * volume ** (1 / dim))))
+    down = torch.zeros(len(batch.u), dim, dtype=torch.float64, device=device)
+    down[:, 1] = -batch.parameters["gravity"].double()
+    method = MaterialPointMethod(
+        build({name: value.double()[:, None] for name, value in batch.parameters.items()}),
+        spacing=1 / cells,
+        shape=(cells + 2 * _MARGIN,) * dim,
+        origin=(-_MARGIN / cells,) * dim,
+        volume=volume,
+        gravity=down,
+        walls=contact,
+    )
+    position, velocity = batch.u.chunk(2, dim=-1)
+    return Scheme(Courant(method.to(device)), material_points(position, velocity), _positions)
 
-    return scheme
+
+def _as_it_is(field: Tensor, factor: int, dimensions: int) -> Tensor:
+    return field
 
 
 def _positions(y: MaterialPoints, restrict: Restriction) -> Tensor:
@@ -118,9 +116,9 @@ def _family(
         ),
         domain=Domain((0.0,) * dim, (1.0,) * dim, boundary="wall", units="m"),
         parameters=(*parameters, *_MOTION),
-        sample=_sample(particle_type),
-        scheme=_scheme(build, contact),
-        restrict=lambda field, factor, dimensions: field,
+        sample=partial(_sample, particle_type=particle_type),
+        scheme=partial(_scheme, build=build, contact=contact),
+        restrict=_as_it_is,
         size=1000 if dim == 2 else 2000,
         frames=101,
         dt=0.005,
