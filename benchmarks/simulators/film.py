@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.simulators.film [--task elastic] [--points 100000]
 
-The networks are those of the study, trained on bodies of 1,000 points. The truth is simulated with all points, on a grid
-finer by as much; the network is given the first six frames of some of them, and the decoder the sixth of all. Writes
+The networks are those of the study, trained on bodies of 1,000 points. The truth is simulated with all points, on a
+finer grid; the network is given the first six frames of some of them, and the decoder the sixth of all. Writes
 film-TASK.gif, a strip of six moments and the errors to results/simulators.
 """
 
