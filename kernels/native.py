@@ -105,14 +105,13 @@ def _machine() -> str:
 @cache
 def _cache_folder() -> Path:
     """Of this user alone, since what lies there is executed; a temporary one if there can be none."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(root) / "sciml" / "native"
     try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sciml" / "native"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.stat()
         if state.st_uid == os.getuid() and not state.st_mode & 0o022 and os.access(folder, os.W_OK):
             return folder
-    except (OSError, AttributeError):
+    except (OSError, RuntimeError, AttributeError):  # no place, no home, no users
         pass
     _keep.append(tempfile.TemporaryDirectory(prefix="sciml-native-"))
     return Path(_keep[-1].name)

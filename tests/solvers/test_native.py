@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from sciml.solvers.arguments import PerSample, bind
 from sciml.solvers.compiled import native, solve_compiled
-from sciml.solvers.compiled.native import build
 from sciml.solvers.compiled.native import solve as native_solve
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.implicit.rosenbrock import Rosenbrock
