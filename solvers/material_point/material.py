@@ -1,7 +1,7 @@
 """What a material point is made of: a solid that yields or not, or a weakly compressible fluid.
 
-A material keeps the elastic deformation gradient F of its points and gives their Kirchhoff stress. Any ``nn.Module`` with
-the same methods is a material too, a network that was trained on motion among them.
+A material keeps the elastic deformation gradient F of its points and gives their Kirchhoff stress. Any ``nn.Module``
+with the same methods is a material too, a network that was trained on motion among them.
 """
 
 from __future__ import annotations
