@@ -5,6 +5,8 @@ from .convert import Conversion, convert
 from .dataset import Dataset
 from .errors import DatasetError
 from .header import Header, Trajectory
+from .lagrangebench_writer import write_lagrangebench
+from .memory import dataset_from_arrays, dataset_from_particles
 from .open import open_dataset
 from .pdegym_catalogue import PDEGYM, pdegym_set
 from .pdegym_pairs import PDEGymItem, PDEGymPairs, final_pairs
@@ -32,9 +34,12 @@ __all__ = [
     "Trajectory",
     "Window",
     "convert",
+    "dataset_from_arrays",
+    "dataset_from_particles",
     "final_pairs",
     "open_dataset",
     "pdegym_set",
     "validate",
     "write_dataset",
+    "write_lagrangebench",
 ]

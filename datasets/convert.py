@@ -1,4 +1,4 @@
-"""From any layout to ours, The Well's or PDEBench's, one trajectory in memory at a time."""
+"""From any layout to ours, The Well's, PDEBench's or LagrangeBench's, one trajectory in memory at a time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .channel import Channel
 from .dataset import Dataset
 from .errors import DatasetError
 from .header import NAME, RESERVED, Header, Trajectory
+from .lagrangebench_writer import write_lagrangebench
 from .masks import moves, shared_mask
 from .open import open_dataset
 from .pdebench_writer import write_pdebench
@@ -56,7 +57,7 @@ def convert(
     Args:
         source: what to convert.
         target: a file; for The Well also a directory, which gets a file per split and ``stats.yaml``.
-        layout: "native", "the_well" or "pdebench".
+        layout: "native", "the_well", "pdebench" or "lagrangebench" (a directory).
         compression: gzip level of a native file, 0 for none.
         dtype: "float32" or "float64" of a native file; as the source by default.
         progress: called as ``progress(done, total)`` after each trajectory.
@@ -76,8 +77,10 @@ def convert(
             lost = write_the_well(dataset, target, progress=progress)
         case "pdebench":
             lost = write_pdebench(dataset, target, progress=progress)
+        case "lagrangebench":
+            lost = write_lagrangebench(dataset, target, progress=progress)
         case _:
-            raise ValueError(f"Expected layout 'native', 'the_well' or 'pdebench', got {layout!r}.")
+            raise ValueError(f"Expected layout 'native', 'the_well', 'pdebench' or 'lagrangebench', got {layout!r}.")
     return Conversion(target, len(dataset), lost)
 
 

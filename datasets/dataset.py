@@ -29,7 +29,8 @@ class Dataset:
 
     Attributes:
         path: what was opened.
-        layout: "native", "pdebench", "the_well", "pdegym", "lagrangebench", "gns", "neuraloperator" or "fno".
+        layout: "native", "pdebench", "the_well", "pdegym", "lagrangebench", "gns", "giorom", "nclaw",
+            "neuraloperator" or "fno".
         kind: "grid": frames are (channel, *space); "particles": (node, channel).
         variables: the fields; the dataset's channels are theirs, in order.
         axes: spatial axes in canonical order (for particles: the box, coordinates holding its two bounds).

@@ -3,7 +3,7 @@
 Sanchez-Gonzalez et al., "Learning to Simulate Complex Physics with Graph Networks", ICML 2020, in the NumPy form of its
 PyTorch ports: one entry per trajectory, or all of them in ``gns_data``, each (positions (time, node, dimension),
 particle type or types[, material property]). These are object arrays, i.e. pickles: only arrays are rebuilt from them.
-The original TFRecord files are not read.
+``gns_tfrecord`` reads the original files.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from .concatenate import concatenate
 from .dataset import Dataset
 from .errors import DatasetError
+from .gns_tfrecord import open_gns_tfrecord
 from .particles import check_positions, describe_particles
 from .restricted_pickle import load_npz_member
 from .variable import Selection
@@ -84,16 +85,18 @@ def open_gns(path: Path) -> Dataset:
 
 
 def open_gns_directory(path: Path) -> Dataset:
-    """Open all splits of a directory as one dataset.
+    """Open all splits of a directory as one dataset; of a split that is there in both forms, the .tfrecord.
 
     Raises:
-        DatasetError: as ``open_gns``, or only TFRecord files.
+        DatasetError: as ``open_gns`` and ``open_gns_tfrecord``.
     """
-    files = [path / f"{split}.npz" for split in SPLITS if (path / f"{split}.npz").is_file()]
-    if not files:
-        remedy = "Convert train, valid and test to .npz with one (positions, particle_type) entry per trajectory."
-        raise DatasetError(path, "has GNS data as TFRecord, which is not read.", remedy=remedy)
-    return concatenate(path, [open_gns(file) for file in files])
+    parts = []
+    for split in SPLITS:
+        for suffix, open_it in ((".tfrecord", open_gns_tfrecord), (".npz", open_gns)):
+            if (path / f"{split}{suffix}").is_file():
+                parts.append(open_it(path / f"{split}{suffix}"))
+                break
+    return concatenate(path, parts)
 
 
 def trajectories(path: Path) -> tuple[Trajectory, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from .channel import Axis, Channel
 from .dataset import Dataset
-from .sources import InMemory
+from .particles import PARTICLE_TYPE, check_positions
+from .sources import InMemory, InMemoryEach
 from .variable import Variable
 
 
@@ -64,6 +65,62 @@ def dataset_from_arrays(
     )
 
 
+def dataset_from_particles(
+    positions: Sequence[np.ndarray],
+    *,
+    bounds: Sequence[Sequence[float]] | np.ndarray,
+    dt: float,
+    types: Sequence[np.ndarray] | None = None,
+    periodic: bool | Sequence[bool] = False,
+    splits: Mapping[str, np.ndarray] | None = None,
+) -> Dataset:
+    """A dataset over arrays of positions, which are not copied; their numbers of frames and particles may differ.
+
+    Args:
+        positions: (time, node, dimension) of each trajectory.
+        bounds: lower and upper end of the box along each axis.
+        dt: time between frames.
+        types: (node,) of each; 0 is fluid, 1 wall, 2 moving wall, 3 rigid body. All fluid by default.
+        periodic: of all axes, or of each.
+        splits: trajectories of each split.
+
+    Raises:
+        ValueError: no trajectories, or shapes that disagree.
+    """
+    if not positions:
+        raise ValueError("Expected at least one trajectory, got none.")
+    path = Path("<memory>")
+    shapes: list[tuple[int, int, int]] = []
+    for number, position in enumerate(positions):
+        where = f"positions {number}"
+        shapes.append(check_positions(path, where, position.shape, shapes[0][2] if shapes else None))
+    frames, dimensions = max(shape[0] for shape in shapes), shapes[0][2]
+    kinds = [np.zeros(shape[1], np.int32) for shape in shapes] if types is None else list(types)
+    _check("types", tuple(np.shape(kind) for kind in kinds), tuple((shape[1],) for shape in shapes))
+    box = np.asarray(bounds, dtype=np.float64)
+    _check("bounds", box.shape, (dimensions, 2))
+    wraps = [periodic] * dimensions if isinstance(periodic, bool) else list(periodic)
+    _check("periodic", (len(wraps),), (dimensions,))
+    names = "xyz"[:dimensions]
+    channels = tuple(Channel(f"position_{c}", field="position", component=c) for c in names)
+    return Dataset(
+        path=path,
+        layout="memory",
+        kind="particles",
+        variables=(
+            Variable(channels, ("time", "node", "channel"), InMemoryEach(tuple(positions))),
+            Variable((PARTICLE_TYPE,), ("node",), InMemoryEach(tuple(np.asarray(kind) for kind in kinds))),
+        ),
+        axes=tuple(
+            Axis(name, ends, boundary="periodic" if wrap else "wall") for name, ends, wrap in zip(names, box, wraps)
+        ),
+        times=np.arange(frames) * dt,
+        lengths=np.array([shape[0] for shape in shapes]),
+        nodes=np.array([shape[1] for shape in shapes]),
+        splits={name: np.sort(np.asarray(members)) for name, members in (splits or {}).items()},
+    )
+
+
 def _variables(u: np.ndarray, channels: tuple[Channel, ...], space: tuple[str, ...]) -> tuple[Variable, ...]:
     """One variable for all dynamic channels next to each other, one for the static ones, seen at the first frame."""
     variables, first = [], 0
@@ -81,6 +138,6 @@ def _unit_axes(space: Sequence[int]) -> tuple[Axis, ...]:
     return tuple(Axis(name, np.arange(n) / n) for name, n in zip(names, space))
 
 
-def _check(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def _check(name: str, found: tuple[object, ...], expected: tuple[object, ...]) -> None:
     if found != expected:
         raise ValueError(f"Expected {name} of shape {expected}, got {found}.")

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -26,6 +25,7 @@ from .grids import tail_splits, unit_grid
 from .handles import h5_file
 from .hdf5 import H5Array, dataset, has, resolve
 from .sources import Fixed, SteadyAnswer
+from .torch_file import load_torch
 from .variable import Selection, Source, Variable
 
 NAMES = {"darcy": ("a", "u"), "nsforcing": ("forcing", "vorticity")}
@@ -143,7 +143,8 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 
 @lru_cache(maxsize=8)
 def _tensors(path: Path, modified: int, size: int) -> dict[str, torch.Tensor]:
-    found = _loaded(path)
+    remedy = "Only plain tensors are loaded: fetch it again, or re-save it as a dict of tensors x and y."
+    found = load_torch(path, remedy=remedy)
     if not isinstance(found, dict):
         problem = f"holds a {type(found).__name__}, expected a dict of tensors x and y."
         raise DatasetError(path, problem, remedy="Meshes and point clouds are not read.")
@@ -158,16 +159,3 @@ def _tensors(path: Path, modified: int, size: int) -> dict[str, torch.Tensor]:
 
 def _as_numbers(value: torch.Tensor) -> torch.Tensor:
     return value.detach().float() if value.dtype in (torch.bfloat16, torch.float16) else value.detach()
-
-
-def _loaded(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception:
-        pass  # files of torch < 1.6 cannot be mapped
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile pickle can raise anything
-        reason = str(error).split("\n")[0][:160]
-        remedy = "Only plain tensors are loaded: fetch it again, or re-save it as a dict of tensors x and y."
-        raise DatasetError(path, f"cannot be loaded: {reason}.", remedy=remedy) from None

@@ -14,7 +14,9 @@ from .concatenate import concatenate
 from .dataset import Dataset
 from .errors import DatasetError
 from .fno_mat import is_fno_mat, open_fno_mat5, open_fno_mat73
+from .giorom import is_giorom, is_giorom_directory, open_giorom, open_giorom_directory
 from .gns import is_gns_directory, open_gns, open_gns_directory
+from .gns_tfrecord import open_gns_tfrecord
 from .grids import tail_splits
 from .handles import h5_file
 from .hdf5 import attribute
@@ -25,12 +27,14 @@ from .lagrangebench import (
     open_lagrangebench_directory,
 )
 from .native import open_native
+from .nclaw import is_nclaw_directory, open_nclaw_directory
 from .neuraloperator import is_xy, open_neuraloperator, open_xy
 from .pdebench import is_pdebench, open_pdebench
 from .pdebench_grouped import is_grouped, is_ns_incom, open_grouped, open_ns_incom
 from .pdegym import family_of, is_pdegym, open_pdegym
 from .pdegym_files import natural_key
 from .signature import require_hdf5, signature
+from .tfrecord import is_tfrecord
 from .the_well import is_the_well, is_the_well_directory, open_the_well, open_the_well_directory
 
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nc", ".nc4", ".mat", ".pt", ".pth", ".npz")
@@ -63,16 +67,30 @@ HDF5_LAYOUTS = (
 DIRECTORY_LAYOUTS = (
     (is_lagrangebench_directory, open_lagrangebench_directory),
     (is_gns_directory, open_gns_directory),
+    (is_giorom_directory, open_giorom_directory),
     (is_the_well_directory, open_the_well_directory),
+    (is_nclaw_directory, open_nclaw_directory),
 )
-LAYOUTS = ("native", "pdebench", "the_well", "pdegym", "lagrangebench", "gns", "neuraloperator", "fno")
+LAYOUTS = (
+    "native",
+    "pdebench",
+    "the_well",
+    "pdegym",
+    "lagrangebench",
+    "gns",
+    "giorom",
+    "nclaw",
+    "neuraloperator",
+    "fno",
+)
 
 
 def open_dataset(path: str | Path, *, layout: str | None = None) -> Dataset:
     """Open a file or directory of any supported layout. Reads what describes the data, not the data.
 
-    A directory may be LagrangeBench's or GNS's (metadata.json beside the splits), The Well's (train, valid, test), or
-    hold files of one layout and grid, such as the chunks PDEGym is shipped in: their trajectories follow one another.
+    A directory may be LagrangeBench's, GNS's or GIOROM's (metadata.json beside the splits), The Well's (train, valid,
+    test), NCLaw's (state/0000.pt, ... somewhere below), or hold files of one layout and grid, such as the chunks PDEGym
+    is shipped in: their trajectories follow one another.
 
     Args:
         path: the file or directory.
@@ -97,16 +115,18 @@ def open_dataset(path: str | Path, *, layout: str | None = None) -> Dataset:
 
 
 def _open_file(path: Path, layout: str | None) -> Dataset:
-    match signature(path):
+    found = signature(path)
+    if is_tfrecord(path) or (path.suffix == ".tfrecord" and found in ("empty", "unknown")):
+        return open_gns_tfrecord(path)
+    match found:
         case "zip" if _is_npz(path):
             return open_gns(path)
+        case "zip" | "unknown" if is_giorom(path):
+            return open_giorom(path)
         case "zip" | "unknown" if path.suffix in (".pt", ".pth"):
             return open_neuraloperator(path)
         case "mat5":
             return open_fno_mat5(path)
-    if path.suffix == ".tfrecord":
-        remedy = "Convert it to .npz with one (positions, particle_type) entry per trajectory."
-        raise DatasetError(path, "is a TFRecord file, which is not read.", remedy=remedy)
     require_hdf5(path)
     file = h5_file(path)
     for known in HDF5_LAYOUTS:
@@ -139,7 +159,8 @@ def _open_directory(path: Path, layout: str | None) -> Dataset:
     found = [file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")]
     files = sorted(found, key=lambda file: natural_key(file.name))
     if not files:
-        problem = f"has no data file ({', '.join(SUFFIXES)}), and is no LagrangeBench, GNS or Well directory."
+        known = "LagrangeBench, GNS, GIOROM, NCLaw or The Well"
+        problem = f"has no data file ({', '.join(SUFFIXES)}), and is no directory of {known}."
         raise DatasetError(path, problem, remedy="Give the directory that holds the files, or a file.")
     joined = concatenate(path, [_open_file(file, layout) for file in files])
     if joined.layout != "pdegym":

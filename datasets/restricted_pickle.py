@@ -1,4 +1,4 @@
-"""Object arrays of .npz files without trusting them: a pickle that may build NumPy arrays and nothing else.
+"""Pickles, alone or in .npz files, without trusting them: one may build NumPy arrays and nothing else.
 
 A pickle is a program that may call whatever it can name; this unpickler lets it name the six functions of which NumPy
 arrays are made. It runs the pure-Python unpickler, whose memory is bounded by the file, not by the numbers in it.
@@ -59,6 +59,25 @@ def load_npz_member(path: Path, name: str) -> Any:
         ) from None
     except Exception as error:  # a hostile pickle or zip can raise anything
         raise DatasetError(path, f"is damaged: {error}.", where=name, remedy="Fetch it again.") from None
+
+
+def load_pickle(path: Path) -> Any:
+    """What a pickle file holds, if that is NumPy arrays, numbers, strings, lists, tuples and dicts.
+
+    Raises:
+        DatasetError: a damaged file, a pickle that holds more, or more than memory can hold.
+    """
+    try:
+        _check_size(path, "", path.stat().st_size)
+        with open(path, "rb") as stream:
+            return ArrayUnpickler(stream, encoding="latin1").load()
+    except DatasetError:
+        raise
+    except pickle.UnpicklingError as error:
+        remedy = "Only arrays are read: re-save it as a dict of lists of NumPy arrays, or with torch.save as .pt."
+        raise DatasetError(path, f"is a pickle that is refused: {error}.", remedy=remedy) from None
+    except Exception as error:  # a hostile pickle can raise anything
+        raise DatasetError(path, f"is damaged: {error}.", remedy="Fetch it again.") from None
 
 
 def _read_array(stream: Any) -> Any:

@@ -20,6 +20,16 @@ class InMemory:
         return self.array[selection]
 
 
+@dataclass(frozen=True, eq=False)
+class InMemoryEach:
+    """An array for each trajectory; the variable names no "sample" axis."""
+
+    arrays: tuple[np.ndarray, ...]
+
+    def __call__(self, trajectory: int, selection: Selection) -> np.ndarray:
+        return self.arrays[trajectory][selection]
+
+
 @dataclass(frozen=True)
 class Fixed:
     """One entry of a stored axis; the variable does not name that axis."""

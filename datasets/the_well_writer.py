@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ import h5py
 import numpy as np
 import yaml
 
-from .atomic import replacing
+from .atomic import replacing, replacing_directory
 from .channel import Channel
 from .dataset import Dataset
 from .masks import shared_mask
@@ -44,7 +41,7 @@ def write_the_well(dataset: Dataset, target: Path, *, progress: Progress | None 
         return (*_lost(dataset), *(["Splits: they are folders of The Well."] if dataset.splits else []))
     if target.exists():
         raise ValueError(f"Expected a directory that does not exist, got {target}. Remove it or choose another.")
-    with _directory(target) as partial:
+    with replacing_directory(target) as partial:
         _write_directory(dataset, partial, target.name, done)
     return _lost(dataset)
 
@@ -55,18 +52,6 @@ def _write_directory(dataset: Dataset, folder: Path, name: str, done: _Counter) 
     statistics = dataset.statistics or compute_statistics(dataset)
     tables = _stats_tables(dataset.channels, statistics)
     (folder / "stats.yaml").write_text(yaml.safe_dump(tables, sort_keys=False))
-
-
-@contextmanager
-def _directory(target: Path) -> Iterator[Path]:
-    """A directory beside the target that takes its place when all is well, and is removed when not."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        yield partial
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 class _Counter:

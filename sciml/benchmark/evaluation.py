@@ -20,7 +20,7 @@ from sciml.solvers.controller import FixedStep
 from sciml.solvers.solve import solve
 
 # Suites that score fields on a grid; LagrangeBench's score particles.
-_GRID_METRICS = {name: metric for name, metric in METRICS.items() if not name.startswith("lagrangebench/")}
+_GRID_METRICS = {name: metric for name, metric in METRICS.items() if not name.startswith(("lagrangebench/", "giorom/"))}
 _SHOWN_FRAMES = 5
 
 

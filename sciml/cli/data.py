@@ -25,7 +25,7 @@ from sciml.plots.trajectory import draw_trajectory
 data = typer.Typer(
     no_args_is_help=True,
     help="Look into datasets, check, convert and make them. Reads PDEBench, The Well, PDEGym (Poseidon), "
-    "LagrangeBench, GNS, neuraloperator and FNO files, and our own NetCDF-4 layout.",
+    "LagrangeBench, GNS, GIOROM, NCLaw, neuraloperator and FNO files, and our own NetCDF-4 layout.",
 )
 data.command()(pdegym)
 File = Annotated[Path, typer.Argument(help="A file, or a directory that a layout treats as one dataset.")]
@@ -79,8 +79,8 @@ def stats(
 @data.command()
 def convert(
     source: File,
-    target: Annotated[Path, typer.Argument(help="The file to write.")],
-    to: Annotated[str, typer.Option(help="native, the_well or pdebench.")] = "native",
+    target: Annotated[Path, typer.Argument(help="The file, or for some layouts the directory, to write.")],
+    to: Annotated[str, typer.Option(help="native, the_well, pdebench or lagrangebench.")] = "native",
     compression: Annotated[int, typer.Option(help="gzip level 0 to 9, of the native layout.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace TARGET if it exists.")] = False,
 ) -> None:

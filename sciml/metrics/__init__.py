@@ -4,14 +4,17 @@ Fields are trajectories (batch, time, channel, *space), particles (batch, time, 
 metric that a report row can print, with its formula.
 """
 
-from . import apebench, lagrangebench, neuralop, pdebench, poseidon, rollout, spectra, the_well
+from . import apebench, giorom, lagrangebench, neuralop, pdebench, poseidon, rollout, spectra, the_well
 from .catalogue import METRICS
+from .chamfer import chamfer_distance
 from .metric import Metric
 
 __all__ = [
     "METRICS",
     "Metric",
     "apebench",
+    "chamfer_distance",
+    "giorom",
     "lagrangebench",
     "neuralop",
     "pdebench",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import apebench, lagrangebench, neuralop, pdebench, poseidon, rollout, spectra, the_well
+from . import apebench, giorom, lagrangebench, neuralop, pdebench, poseidon, rollout, spectra, the_well
 from .metric import Metric
 
 METRICS: dict[str, Metric] = {
@@ -10,6 +10,7 @@ METRICS: dict[str, Metric] = {
     **the_well.METRICS,
     **apebench.METRICS,
     **lagrangebench.METRICS,
+    **giorom.METRICS,
     **poseidon.METRICS,
     **neuralop.METRICS,
     **spectra.METRICS,

@@ -69,6 +69,12 @@ def test_convert_there_and_back(waves: Path, tmp_path: Path) -> None:
     assert run("data", "convert", waves, tmp_path / "new.h5", "--to", "zarr") == 2
 
 
+def test_convert_particles_to_lagrangebench(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "data/layouts/lagrangebench/3D_LJ_3_1214every1"
+    assert run("data", "convert", source, tmp_path / "again", "--to", "lagrangebench") == 0
+    np.testing.assert_array_equal(open_dataset(tmp_path / "again").read(2), open_dataset(source).read(2))
+
+
 def test_make_twice_gives_the_same_file(tmp_path: Path) -> None:
     size = ("--trajectories", 3, "--size", 32, "--frames", 4, "--set", "viscosity=0.02")
     for name in ("one.h5", "two.h5"):

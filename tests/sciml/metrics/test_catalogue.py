@@ -4,8 +4,8 @@ import torch
 from sciml.metrics import METRICS
 from sciml.metrics.pair import field_pair, particle_pair
 
-FIELD = [name for name in METRICS if not name.startswith("lagrangebench/")]
-PARTICLES = [name for name in METRICS if name.startswith("lagrangebench/")]
+PARTICLES = [name for name in METRICS if name.startswith(("lagrangebench/", "giorom/"))]
+FIELD = [name for name in METRICS if name not in PARTICLES]
 
 
 def _fields():
