@@ -37,7 +37,7 @@ class Contact:
             )
 
     def __call__(
-        self, velocity: Float[Tensor, "*batch d"], normal: Float[Tensor, "*batch d"]
+        self, velocity: Float[Tensor, "*batch d"], normal: Float[Tensor, "*#batch d"]
     ) -> Float[Tensor, "*batch d"]:
         """The velocity relative to a surface whose unit normal points to the body."""
         along = (velocity * normal).sum(-1, keepdim=True)
