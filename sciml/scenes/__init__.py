@@ -1,7 +1,7 @@
 """Scenes of fluids, sand and solids: bodies in a box, simulated by the material point method.
 
-    scene = Scene([Body(sphere((0.5, 0.6), 0.2), jelly())])
-    simulate(scene, "run.h5")
+scene = Scene([Body(sphere((0.5, 0.6), 0.2), jelly())])
+simulate(scene, "run.h5")
 """
 
 from sciml.kernels.material_point.contact import ADHERING_SLIP, NO_SLIP, SLIP, STICKY, Contact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sciml.scenes.sampling import Pattern, Regular
 from sciml.solvers.material_point.material import Material
@@ -35,7 +35,7 @@ class Body:
     spin: float | Sequence[float] | None = None
     points_per_cell: float | None = None
     spacing: float | None = None
-    pattern: Pattern = Regular()
+    pattern: Pattern = field(default_factory=Regular)
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class Emitter:
     every: float | None = None
     points_per_cell: float | None = None
     spacing: float | None = None
-    pattern: Pattern = Regular()
+    pattern: Pattern = field(default_factory=Regular)
     name: str = ""
 
     def __post_init__(self) -> None:

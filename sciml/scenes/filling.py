@@ -139,7 +139,12 @@ def _arrivals(emitter: Emitter, points: Tensor, layer: float, duration: float) -
 def _cloud(points: Tensor, velocity: Tensor, volume: float, part: Body | Emitter, kind: int, release: Tensor) -> Cloud:
     ones = torch.ones(len(points), dtype=torch.float64)
     return Cloud(
-        points, velocity, volume * ones, float(part.material.density) * ones, torch.full_like(ones, kind).long(), release
+        points,
+        velocity,
+        volume * ones,
+        float(part.material.density) * ones,
+        torch.full_like(ones, kind).long(),
+        release,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,7 @@ def _portions(number: Tensor) -> list[slice]:
     """Runs of points with a bounded number of triangles in all."""
     portion = (number.cumsum(0) - number) // _PAIRS
     ends = torch.searchsorted(portion, torch.arange(int(portion[-1]) + 2 if len(portion) else 1)).tolist()
-    return [slice(a, b) for a, b in zip(ends, ends[1:]) if a < b]
+    return [slice(a, b) for a, b in pairwise(ends) if a < b]
 
 
 def _crossings(triangles: Float[Tensor, "pair 3 3"], points: Float[Tensor, "pair 3"]) -> Int[Tensor, " pair"]:

@@ -59,6 +59,7 @@ class Record:
         self.scene, self.path = scene, Path(path)
         self.frames = self.path.with_name(self.path.name + ".frames")
         self.state = self.path.with_name(self.path.stem + ".state.safetensors")
+        self._fingerprint = fingerprint(scene)
         self._shape = (len(scene.cloud.kind), 2 * scene.grid.dim)
         self._dtype = np.dtype("<f4" if scene.dtype == torch.float32 else "<f8")
 
@@ -81,8 +82,8 @@ class Record:
             file.write(values.numpy().astype(self._dtype).tobytes())
             file.flush()
             os.fsync(file.fileno())
-        header = {"frames": reached.frames, "steps": reached.steps, "scene": fingerprint(self.scene)}
-        write_tensors(self.state, {name: leaf for name, leaf in reached.state.items()}, header)  # type: ignore[misc]
+        header = {"frames": reached.frames, "steps": reached.steps, "scene": self._fingerprint}
+        write_tensors(self.state, _tensors(reached.state), header)
 
     def resume(self) -> Reached:
         """Where the run stopped, its frames laid ready for more.
@@ -91,7 +92,7 @@ class Record:
             ValueError: the files are of another scene, or one of them is missing or damaged.
         """
         found = read_tensors(self.state)
-        if found.header.get("scene") != fingerprint(self.scene):
+        if found.header.get("scene") != self._fingerprint:
             raise ValueError(
                 f"{self.state} is the state of another scene. Only duration and frames may differ, with the same time "
                 "between frames. Restore the scene, choose another file, or start again with overwrite."
@@ -111,7 +112,7 @@ class Record:
         shape = (count, *self._shape)
         u = np.memmap(self.frames, self._dtype, mode="r", shape=shape)
         header = _header(self.scene, count)
-        trajectory = Trajectory(u=u, static=_static(self.scene), parameters=material_parameters(self.scene))
+        trajectory = Trajectory(u=u, static=static_values(self.scene), parameters=material_parameters(self.scene))
         beside = self.path.with_name(self.path.name + ".whole")
         try:
             write_dataset(beside, header, [trajectory], statistics=False)
@@ -134,7 +135,7 @@ class Record:
         if not self.path.is_file():
             raise ValueError(f"{self.path} is missing, the frames that {self.state} goes on from. Start again.")
         dataset = open_dataset(self.path)
-        names = [channel.name for channel in _channels(self.scene.grid.dim) if not channel.static]
+        names = [channel.name for channel in channels_of(self.scene.grid.dim) if not channel.static]
         there = int(dataset.lengths[0])
         if there < count:
             raise ValueError(f"Expected {count} frames in {self.path}, as its state has, got {there}. Start again.")
@@ -156,14 +157,14 @@ def material_names(scene: Scene) -> list[str]:
     """A name for each material: that of its first body as far as it can be part of a file's, else ``material_0``."""
     names: list[str] = []
     for kind, material in enumerate(scene.materials):
-        first = next(part for part in (*scene.bodies, *scene.emitters) if part.material is material)
+        first = next(part for part in scene.parts if part.material is material)
         name = "".join(c if c.isalnum() and c.isascii() else "_" for c in first.name)
         names.append(name if name[:1].isalpha() and name not in names else f"material_{kind}")
     return names
 
 
 def fingerprint(scene: Scene) -> str:
-    """A number for everything that a step depends on: points, materials, grid, walls, obstacles, time between frames."""
+    """Stands for all that a step depends on: points, materials, grid, walls, obstacles, time between frames."""
     digest = hashlib.blake2b(digest_size=16)
     grid, cloud = scene.grid, scene.cloud
     walls = Walls.of(scene.walls, grid.dim, 3)
@@ -186,15 +187,18 @@ def fingerprint(scene: Scene) -> str:
     return digest.hexdigest()
 
 
-def _channels(dim: int) -> tuple[Channel, ...]:
+def channels_of(dim: int, *, release: bool = False) -> tuple[Channel, ...]:
+    """Positions and velocities, then what does not change; with when points come in where they come in later."""
     axes = "xyz"[:dim]
+    names = ("particle_type", "mass", "volume", *(("release",) if release else ()))
     moving = [Channel(f"{field}_{c}", field=field, component=c) for field in ("position", "velocity") for c in axes]
-    return (*moving, *(Channel(name, static=True) for name in ("particle_type", "mass", "volume", "release")))
+    return (*moving, *(Channel(name, static=True) for name in names))
 
 
-def _static(scene: Scene) -> np.ndarray:
+def static_values(scene: Scene) -> np.ndarray:
+    """(node, channel) of the static channels, float64."""
     cloud = scene.cloud
-    values = [cloud.kind.double(), cloud.mass, cloud.volume, cloud.release]
+    values = [cloud.kind.double(), cloud.mass, cloud.volume, *([cloud.release] if scene.emitters else [])]
     return torch.stack(values, dim=1).numpy()
 
 
@@ -206,7 +210,7 @@ def _header(scene: Scene, count: int) -> Header:
         for k in range(grid.dim)
     )
     return Header(
-        channels=_channels(grid.dim),
+        channels=channels_of(grid.dim, release=bool(scene.emitters)),
         axes=axes,
         times=scene.times[:count] if count <= scene.frames else np.arange(count) * scene.dt,
         parameters=dict.fromkeys(material_parameters(scene), ""),
@@ -248,9 +252,9 @@ def _add_invariants(file: h5py.File, scene: Scene, u: np.ndarray) -> None:
 
 
 def to_cpu(state: MaterialPoints) -> MaterialPoints:
-    """A copy of a state there."""
-    return MaterialPoints(**{name: _plain(leaf) for name, leaf in state.items()})  # type: ignore[arg-type, typeddict-item]
+    """A state there."""
+    return MaterialPoints(**{name: leaf.detach().cpu() for name, leaf in _tensors(state).items()})  # type: ignore[typeddict-item]
 
 
-def _plain(leaf: Tensor) -> Tensor:
-    return leaf.detach().cpu()
+def _tensors(state: MaterialPoints) -> dict[str, Tensor]:
+    return dict(state)  # type: ignore[arg-type]

@@ -22,6 +22,10 @@ from sciml.solvers.material_point.method import MaterialPointMethod
 from sciml.solvers.material_point.obstacle import Obstacle
 from sciml.solvers.material_point.state import MaterialPoints, material_points
 
+MOST_STEPS = 1e7
+"""Between two frames; more are taken for a mistake."""
+_TINY = 1e-30
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -109,9 +113,14 @@ class Scene:
         return np.arange(self.frames) * self.dt
 
     @property
+    def parts(self) -> tuple[Body | Emitter, ...]:
+        """Bodies, then emitters: the order of the points."""
+        return (*self.bodies, *self.emitters)
+
+    @property
     def materials(self) -> tuple[Material, ...]:
         """Each once, in the order in which they first occur; their numbers here are the types of their particles."""
-        return tuple({id(part.material): part.material for part in (*self.bodies, *self.emitters)}.values())
+        return tuple({id(part.material): part.material for part in self.parts}.values())
 
     def particle_types(self) -> Tensor:
         """Number of each point's material, (node,) int64."""
@@ -123,7 +132,12 @@ class Scene:
         return material_points(cloud.position[None].to(self.dtype), cloud.velocity[None].to(self.dtype))
 
     def stepper(self) -> Courant:
-        """Any dt, in steps short enough to be stable."""
+        """Any dt, in steps short enough to be stable.
+
+        Raises:
+            ValueError: as ``cloud``; or a material so stiff or viscous that the first frame would never be reached.
+        """
+        _check_effort(self)
         cloud, grid = self.cloud, self.grid
         contacts = Walls.of(self.walls, grid.dim, 3).contacts
         closed = all(contact is not None for pair in contacts for contact in pair)
@@ -145,6 +159,22 @@ class Scene:
     def lasting(self, frames: int) -> Scene:
         """The same scene for another number of frames, the time between them as it is."""
         return dataclasses.replace(self, frames=frames, duration=self.dt * (frames - 1))
+
+
+def _check_effort(scene: Scene) -> None:
+    """Refuse materials that ask for steps too short to get anywhere."""
+    spacing = scene.grid.spacing
+    for kind, material in enumerate(scene.materials):
+        sound, spreading = (float(value.max()) for value in (material.sound_speed(), material.diffusivity()))
+        longest = scene.courant * min(
+            spacing / max(sound, _TINY), spacing**2 / max(2 * scene.grid.dim * spreading, _TINY)
+        )
+        if not scene.dt / longest <= MOST_STEPS:
+            raise ValueError(
+                f"Expected materials that can be stepped, got material {kind} with sound of speed {sound:.3g} and "
+                f"kinematic viscosity {spreading:.3g}: {scene.dt / longest:.3g} steps to the next frame. Make it "
+                "softer or less viscous (check its units), or the grid coarser."
+            )
 
 
 def _check_parts(scene: Scene) -> None:

@@ -57,9 +57,9 @@ def simulate(
     leaves ``out`` to the run that resumes). A finished run is resumed for more frames:
     ``simulate(scene.lasting(frames=200), out, resume=True)``.
 
-    The file has positions and velocities; static particle_type (the material's number), mass, volume and release (when a
-    point comes in); parameters of the materials; and the group ``invariants``: mass, momentum and kinetic energy of
-    each frame. Beside it stays ``NAME.state.safetensors``, the full state at its last frame.
+    The file has positions and velocities; static particle_type (the material's number), mass, volume and, with
+    emitters, release (when a point comes in); parameters of the materials; and the group ``invariants``: mass, momentum
+    and kinetic energy of each frame. Beside it stays ``NAME.state.safetensors``, the full state at its last frame.
 
     Args:
         scene: what to simulate.
@@ -88,7 +88,7 @@ def simulate(
     try:
         while reached.frames < scene.frames:
             _tell(progress, reached, scene)
-            reached = _next_frame(stepper, reached, scene, device)
+            reached = next_frame(stepper, reached, scene, device)
             record.add(reached)
     except SimulationError as error:
         raise SimulationError(f"{error} {_kept(record)}", error.sample, error.points) from error
@@ -100,14 +100,14 @@ def simulate(
     return Run(record.finish(reached.frames), reached.frames, len(scene.cloud.kind), reached.steps)
 
 
-def _next_frame(stepper: Courant, reached: Reached, scene: Scene, device: str | torch.device) -> Reached:
-    """One time between frames later; each frame is a solve of its own, so that it does not matter where a run stopped."""
+def next_frame(stepper: Courant, reached: Reached, scene: Scene, device: str | torch.device) -> Reached:
+    """One frame later. Each frame is a solve of its own, so that it does not matter where a run stopped."""
     k = reached.frames
     ts = torch.tensor([(k - 1) * scene.dt, k * scene.dt], dtype=torch.float64, device=device)
     state: MaterialPoints = {name: leaf.to(device) for name, leaf in reached.state.items()}  # type: ignore[assignment, attr-defined]
     with torch.no_grad():
-        solution = solve(stepper, state, ts, FixedStep(float(ts[1] - ts[0])))  # type: ignore[arg-type]
-    end: MaterialPoints = {name: leaf[:, -1].contiguous() for name, leaf in solution.ys.items()}  # type: ignore[assignment, union-attr]
+        solution = solve(stepper, state, ts, FixedStep(float(ts[1] - ts[0])))
+    end: MaterialPoints = {name: leaf[:, -1].contiguous() for name, leaf in solution.ys.items()}  # type: ignore[assignment]
     return Reached(to_cpu(end), k + 1, reached.steps + int(solution.statistics.evaluations[0]))
 
 

@@ -15,8 +15,8 @@ velocity = [0.0, 0.0]
 shape = { sphere = { center = [0.7, 0.1], radius = 0.1 } }
 contact = "slip"
 
-Shapes are tables of one name: ``box`` (two corners), ``sphere``, ``capsule``, ``half_space``, ``mesh`` (a file, relative
-to this one), ``union`` and ``intersection`` (lists of shapes), ``complement``, ``turned``.
+Shapes are tables of one name: ``box`` (two corners), ``sphere``, ``capsule``, ``half_space``, ``mesh`` (a file,
+relative to this one), ``union`` and ``intersection`` (lists of shapes), ``complement``, ``turned``.
 """
 
 from __future__ import annotations
@@ -199,7 +199,9 @@ def _pattern(jitter: float | None, blue_noise: bool) -> Pattern:
 def _contact(given: Any) -> Contact | None:
     if isinstance(given, str):
         if given not in CONTACTS:
-            raise ValueError(f"Expected a contact, one of {', '.join(CONTACTS)} or {{ friction = ... }}, got {given!r}.")
+            raise ValueError(
+                f"Expected a contact, one of {', '.join(CONTACTS)} or {{ friction = 0.4 }}, got {given!r}."
+            )
         return CONTACTS[given]
     return Contact(**_known("a contact", given, "friction", "separating"))
 
