@@ -139,8 +139,8 @@ def to_table(rows: list[Row], machine: dict[str, object]) -> str:
     lines = [
         "# MLS-MPM beside Taichi and Warp",
         "",
-        f"`python benchmarks/material_points.py --threads {machine['threads']}`, torch {machine['torch']}, float32, best "
-        f"of {machine['repeats']} turns of {STEPS} steps. Millions of points stepped per second, and how much faster "
+        f"`python benchmarks/material_points.py --threads {machine['threads']}`, torch {machine['torch']}, float32, "
+        f"best of {machine['repeats']} turns of {STEPS} steps. Millions of points stepped per second, how much faster "
         "sciml is.",
         "",
         "| scene | points | " + " | ".join(("sciml", "taichi", "warp", "over taichi", "over warp")) + " |",

@@ -72,6 +72,7 @@ def dataset_from_particles(
     dt: float,
     types: Sequence[np.ndarray] | None = None,
     periodic: bool | Sequence[bool] = False,
+    parameters: Mapping[str, np.ndarray] | None = None,
     splits: Mapping[str, np.ndarray] | None = None,
 ) -> Dataset:
     """A dataset over arrays of positions, which are not copied; their numbers of frames and particles may differ.
@@ -82,6 +83,7 @@ def dataset_from_particles(
         dt: time between frames.
         types: (node,) of each; 0 is fluid, 1 wall, 2 moving wall, 3 rigid body. All fluid by default.
         periodic: of all axes, or of each.
+        parameters: values of each, (trajectory,).
         splits: trajectories of each split.
 
     Raises:
@@ -101,6 +103,8 @@ def dataset_from_particles(
     _check("bounds", box.shape, (dimensions, 2))
     wraps = [periodic] * dimensions if isinstance(periodic, bool) else list(periodic)
     _check("periodic", (len(wraps),), (dimensions,))
+    for name, values in (parameters or {}).items():
+        _check(name, np.shape(values), (len(positions),))
     names = "xyz"[:dimensions]
     channels = tuple(Channel(f"position_{c}", field="position", component=c) for c in names)
     return Dataset(
@@ -117,6 +121,7 @@ def dataset_from_particles(
         times=np.arange(frames) * dt,
         lengths=np.array([shape[0] for shape in shapes]),
         nodes=np.array([shape[1] for shape in shapes]),
+        parameters={name: np.asarray(values) for name, values in (parameters or {}).items()},
         splits={name: np.sort(np.asarray(members)) for name, members in (splits or {}).items()},
     )
 

@@ -96,14 +96,18 @@ class Normalization(nn.Module):
         return found
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Move like any module, but never below float32: a std of 1e-9 is zero in half precision."""
-        before = dict(self._buffers)
-        super()._apply(fn, recurse)
-        for name, old in before.items():
-            new = self._buffers[name]
-            if old is not None and new is not None and new.is_floating_point() and new.element_size() < 4:
-                self._buffers[name] = old.to(new.device)
-        return self
+        return keep_float32(self, lambda: super(Normalization, self)._apply(fn, recurse))
+
+
+def keep_float32(module: nn.Module, move: Callable[[], Any]) -> Any:
+    """Move a module's buffers like any, but never below float32: a std of 1e-9 is zero in half precision."""
+    before = dict(module._buffers)
+    moved = move()
+    for name, old in before.items():
+        new = module._buffers[name]
+        if old is not None and new is not None and new.is_floating_point() and new.element_size() < 4:
+            module._buffers[name] = old.to(new.device)
+    return moved
 
 
 def shaped(values: Float[Tensor, " n"], u: Tensor, dim: int = 1) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .cells import BLOCK, Pairs, by_distance, nearest_of, pairs_within, squared_length
+from .boxes import nearest_by_boxes
+from .cells import Pairs, by_distance, pairs_within
 from .cloud import (
     MOST_CELLS,
     Cloud,
@@ -25,6 +26,7 @@ from .cloud import (
     periods,
 )
 
+_ROUNDS = 3  # of the growing radius
 _LEAST_SHARE = 1e-3  # of the widest axis that a thinner one counts as
 
 
@@ -54,10 +56,11 @@ def nearest_neighbors(
     mask: Bool[Tensor, "batch node"] | None = None,
     query_mask: Bool[Tensor, "batch query"] | None = None,
 ) -> Nearest:
-    """The ``count`` nearest points of each query: within a radius that grows for those that have not enough yet.
+    """The ``count`` nearest points of each query.
 
-    Exact, in double precision. Periodic distances are to the nearest image. Arguments are those of
-    ``radius_neighbors``. Memory is that of the points and the answer.
+    Within a radius that grows for those that have not enough yet, and for queries far from the cloud or in its thin
+    parts by a hierarchy of boxes. Exact, in double precision. Periodic distances are to the nearest image. Arguments
+    are those of ``radius_neighbors``. Memory is that of the points and the answer.
 
     Raises:
         ValueError: as ``radius_neighbors``, or a sample with fewer points than ``count``.
@@ -100,22 +103,20 @@ def _search(points: Cloud, queries: Cloud, count: int, period: Tensor, *, loop: 
     """Places in the cloud of the nearest points of each query."""
     found = queries.row.new_empty(len(queries.row), count)
     left = torch.arange(len(found), device=found.device)
+    if not len(left):
+        return found
     radius = _first_radius(points, queries, count, period)
-    low, high = bounds((points,))
-    # A query that sees nothing within the size of the cloud sees all of it at once: no cells help there.
-    enough = torch.linalg.vector_norm(torch.where(high >= low, high - low, 0.0), dim=-1)
-    while len(left):
-        part = queries[left]
-        far = radius[part.sample] > enough[part.sample]
-        if bool(far.any()):
-            found[left[far]] = _by_all_pairs(points, part[far], count, period, loop=loop)
-            left = left[~far]
-            continue
-        pairs = pairs_within(points, part, radius, period, loop=loop, limit=count)
+    for _ in range(_ROUNDS):
+        pairs = pairs_within(points, queries[left], radius, period, loop=loop, limit=count)
         done = torch.bincount(pairs.query, minlength=len(left)) == count
         kept = Pairs(*(side[done[pairs.query]] for side in pairs))
         found[left[done]] = kept.point[by_distance(kept)].unflatten(0, (-1, count))
         left, radius = left[~done], 2 * radius
+        if not len(left):
+            break
+    if len(left):
+        # Larger cells would have too many points in the dense parts of the cloud.
+        found[left] = nearest_by_boxes(points, queries[left], count, period, loop=loop)
     return found
 
 
@@ -149,22 +150,3 @@ def _crowd(points: Cloud, low: Tensor, radius: Tensor) -> Float[Tensor, " batch"
     together = torch.bincount(key)[key].double()
     crowd = radius.new_zeros(points.batch).index_add_(0, points.sample, together)
     return crowd / torch.bincount(points.sample, minlength=points.batch).clamp(min=1)
-
-
-def _by_all_pairs(points: Cloud, queries: Cloud, count: int, period: Tensor, *, loop: bool) -> Tensor:
-    """The same for some queries by their distances to every point of their sample, a block at a time."""
-    found, most = [], BLOCK.get(points.row.device.type, BLOCK["cpu"])
-    for sample in queries.sample.unique().tolist():
-        members = (points.sample == sample).nonzero()[:, 0]
-        mine = (queries.sample == sample).nonzero()[:, 0]
-        for block in mine.split(max(1, most // len(members))):
-            between = queries.position[block][:, None] - points.position[members]
-            square = squared_length(between, period)
-            if not loop:
-                same = queries.row[block][:, None] == points.row[members]
-                square = torch.where(same, math.inf, square)
-            last = square.topk(count, dim=-1, largest=False).values[:, -1:]
-            query, place = (square <= last).nonzero().unbind(-1)
-            pairs = nearest_of(Pairs(query, members[place], square[query, place]), count)
-            found.append(pairs.point[by_distance(pairs)].unflatten(0, (-1, count)))
-    return torch.cat(found)

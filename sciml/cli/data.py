@@ -99,7 +99,7 @@ def make(
     family: Annotated[str, typer.Argument(help="A family (see `sciml data families`), or a TOML recipe.")],
     out: Annotated[Path, typer.Argument(help="The file to write.")],
     trajectories: Annotated[int, typer.Option(help="How many; 0, here and below, for the family's default.")] = 0,
-    size: Annotated[int, typer.Option(help="Points along each axis.")] = 0,
+    size: Annotated[int, typer.Option(help="Points along each axis; of particles, how many.")] = 0,
     frames: Annotated[int, typer.Option(help="Of each trajectory, the initial state included.")] = 0,
     dt: Annotated[float, typer.Option(help="Time between frames.")] = 0.0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter: NAME=VALUE or NAME=LOW:HIGH.")] = None,

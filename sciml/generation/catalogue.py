@@ -9,6 +9,7 @@ from sciml.generation.families.burgers import BURGERS_1D
 from sciml.generation.families.euler_1d import EULER_1D_RIEMANN
 from sciml.generation.families.euler_2d import EULER_2D_KH, EULER_2D_RIEMANN, EULER_2D_SHEAR
 from sciml.generation.families.heat import HEAT_2D
+from sciml.generation.families.material_points import MATERIAL_POINTS
 from sciml.generation.families.navier_stokes import KOLMOGOROV_2D, NAVIER_STOKES_2D
 from sciml.generation.families.reaction_diffusion import ALLEN_CAHN_2D, FITZHUGH_NAGUMO_2D, GRAY_SCOTT_2D
 from sciml.generation.families.wave import WAVE_2D
@@ -28,6 +29,7 @@ _ALL = (
     GRAY_SCOTT_2D,
     ALLEN_CAHN_2D,
     FITZHUGH_NAGUMO_2D,
+    *MATERIAL_POINTS,
 )
 
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sciml.datasets.channel import Channel
 from sciml.generation.grid import Domain, Grid
-from sciml.solvers.state import all_finite
+from sciml.solvers.state import State, all_finite
 from sciml.solvers.stepper import Stepper
 
 
@@ -46,8 +46,8 @@ class Initial:
     """The start of one trajectory, on the solver's grid, float64 on the CPU.
 
     Attributes:
-        u: the dynamic channels, (channel, *space).
-        static: the static channels, (channel, *space); None without any.
+        u: the dynamic channels, (channel, *space); of particles their state at the start, (node, number).
+        static: the static channels, (channel, *space), or (node, channel); None without any.
         recorded: values drawn along with the state that the file keeps as parameters.
     """
 
@@ -61,8 +61,8 @@ class Batch:
     """Initial states of several trajectories, in the dtype and on the device of the solver.
 
     Attributes:
-        u: (batch, channel, *space).
-        static: (batch, channel, *space), None without static channels.
+        u: (batch, channel, *space), or (batch, node, number).
+        static: (batch, channel, *space), or (batch, node, channel), None without static channels.
         parameters: values of every parameter, (batch,).
     """
 
@@ -87,13 +87,13 @@ class Scheme:
     Attributes:
         stepper: the solver. A frame is one step of it: it takes as many substeps as it needs. Its equation does not
             depend on time.
-        y0: the stepper's initial state, (batch, channel, *space).
+        y0: the stepper's initial state.
         observe: the family's dynamic channels on the stored grid, from a state and the restriction to that grid.
     """
 
     stepper: Stepper
-    y0: Tensor
-    observe: Callable[[Tensor, Restriction], Tensor] = as_it_is
+    y0: State
+    observe: Callable[[State, Restriction], Tensor] = as_it_is
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Family:
         scheme: builds the solver of a batch: ``(grid, batch, dt) -> Scheme``, dt the time between frames.
         restrict: takes a field (..., *space) to a grid coarser by a factor: ``(field, factor, dimensions) -> field``,
             ``average`` or ``truncate``.
-        size: default points along each axis.
+        size: default points along each axis; of particles, how many.
         frames: default frames of a trajectory, the initial state included.
         dt: default time between frames.
         trajectories: default number of trajectories.
@@ -143,6 +143,7 @@ class Family:
         is_valid: which states (batch, channel, *space) may be stored, (batch,); finite ones by default.
         invariants: laws that the trajectories must keep.
         version: raised whenever the same recipe gives other bytes.
+        kind: "grid", or "particles": states are (node, channel), and ``restrict`` and ``supersample`` mean nothing.
     """
 
     name: str
@@ -165,6 +166,7 @@ class Family:
     is_valid: Callable[[Tensor], Tensor] = all_finite
     invariants: tuple[Invariant, ...] = ()
     version: int = 1
+    kind: Literal["grid", "particles"] = "grid"
 
     @property
     def parameter_units(self) -> dict[str, str]:

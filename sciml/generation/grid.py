@@ -41,6 +41,11 @@ class Domain:
         """Side lengths."""
         return tuple(high - low for low, high in zip(self.lower, self.upper))
 
+    def box(self) -> tuple[Axis, ...]:
+        """The axes as a file of particles describes them: each by its two ends."""
+        ends = zip(NAMES, self.lower, self.upper)
+        return tuple(Axis(name, np.array(pair), units=self.units, boundary=self.boundary) for name, *pair in ends)
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:

@@ -126,10 +126,12 @@ def _executor(workers: int, dask_address: str | None) -> Callable[[Recipe, Seque
 def _header(recipe: Recipe) -> Header:
     return Header(
         channels=recipe.family.channels,
-        axes=recipe.grid.axes(),
+        axes=recipe.family.domain.box() if recipe.family.kind == "particles" else recipe.grid.axes(),
         times=recipe.times,
         parameters=recipe.family.parameter_units,
         splits=SPLITS,
+        kind=recipe.family.kind,
+        nodes=recipe.size if recipe.family.kind == "particles" else None,
         dtype=recipe.dtype,
         attributes=attributes(recipe),
     )
@@ -149,7 +151,7 @@ def _check_space(store: ShardStore) -> None:
     recipe, family = store.recipe, store.recipe.family
     dynamic = sum(not channel.static for channel in family.channels)
     numbers = recipe.frames * dynamic + len(family.channels) - dynamic
-    total = recipe.trajectories * numbers * recipe.size**family.domain.dimensions * np.dtype(recipe.dtype).itemsize
+    total = recipe.trajectories * numbers * recipe.points * np.dtype(recipe.dtype).itemsize
     there = sum(entry.stat().st_size for entry in store.folder.glob("shard-*.h5"))
     free = shutil.disk_usage(store.folder).free
     if 2 * total - there > free:

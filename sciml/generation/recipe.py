@@ -27,7 +27,7 @@ class Recipe:
     Attributes:
         family: the equation, its initial states and its solver.
         trajectories: how many.
-        size: stored points along each axis.
+        size: stored points along each axis; of particles, how many.
         frames: of each trajectory, the initial state included.
         dt: time between frames.
         seed: of all randomness, >= 0.
@@ -65,6 +65,8 @@ class Recipe:
         resolved(self, "dt", _positive("dt", self.dt or family.dt))
         resolved(self, "parameters", _resolved_parameters(family, self.parameters))
         resolved(self, "splits", _resolved_splits(self.splits, self.trajectories))
+        if family.kind == "particles" and self.supersample != 1:
+            raise ValueError(f"Expected supersample=1 for particles, got {self.supersample}. Make more points: size.")
         if self.dtype not in list(DTYPES):
             raise ValueError(f"Expected dtype to be one of {', '.join(DTYPES)}, got {self.dtype!r}.")
         _check_device(self.device)
@@ -73,6 +75,11 @@ class Recipe:
     def grid(self) -> Grid:
         """The stored grid."""
         return Grid(self.family.domain, self.size)
+
+    @property
+    def points(self) -> int:
+        """Stored points of a frame."""
+        return self.size if self.family.kind == "particles" else self.size**self.family.domain.dimensions
 
     @property
     def times(self) -> np.ndarray:

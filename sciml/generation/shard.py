@@ -16,8 +16,9 @@ from sciml.generation.randomness import trajectory_generator
 from sciml.generation.recipe import DTYPES, Recipe
 from sciml.generation.verification import violations
 from sciml.solvers.controller import FixedStep
+from sciml.solvers.material_point.failure import SimulationError
 from sciml.solvers.solve import solve
-from sciml.solvers.state import all_finite
+from sciml.solvers.state import State, all_finite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,11 +80,16 @@ def _make_shard(recipe: Recipe, index: int) -> Shard:
         )
         for k, (member, own, start) in enumerate(zip(members, parameters, starts))
     )
-    channels = (
-        u if static is None else torch.cat([u, static[:, None].expand(-1, recipe.frames, *static.shape[1:])], dim=2)
-    )
-    found = violations(recipe.family.invariants, channels, _side_by_side(parameters, torch.float64, "cpu"))
+    laws = recipe.family.invariants
+    found = violations(laws, _together(u, static), _side_by_side(parameters, torch.float64, "cpu")) if laws else {}
     return Shard(index=index, trajectories=trajectories, violations=found)
+
+
+def _together(u: Tensor, static: Tensor | None) -> Tensor:
+    """All channels along time."""
+    if static is None:
+        return u
+    return torch.cat([u, static[:, None].expand(-1, u.shape[1], *static.shape[1:])], dim=2)
 
 
 def _batch(recipe: Recipe, starts: list[Initial], parameters: list[dict[str, float]]) -> Batch:
@@ -102,16 +108,15 @@ def _side_by_side(parameters: list[dict[str, float]], dtype: torch.dtype, device
 
 
 def _roll_out(recipe: Recipe, scheme: Scheme, members: range) -> Tensor:
-    """Every frame at the stored resolution, (trajectory, time, channel, *space) on the CPU.
+    """Every frame at the stored resolution, (trajectory, time, channel, *space) or (..., node, channel), on the CPU.
 
     Frame by frame, so that no more than one state of the finer grid is kept, each with a clock of its own, so that all
     steps are of one length to the last bit.
     """
-    frame, controller = torch.tensor([0.0, recipe.dt], dtype=torch.float64, device=recipe.device), FixedStep(recipe.dt)
     y, frames = scheme.y0, []
     for k in range(recipe.frames):
         if k > 0:
-            y = solve(scheme.stepper, y, frame, controller).ys[:, -1]
+            y = _stepped(recipe, members, scheme, y, k)
         frames.append(scheme.observe(y, partial(_restricted, recipe)).cpu())
         valid = recipe.family.is_valid(frames[-1]) & all_finite(y).cpu()
         if not bool(valid.all()):
@@ -119,14 +124,27 @@ def _roll_out(recipe: Recipe, scheme: Scheme, members: range) -> Tensor:
     return torch.stack(frames, dim=1)
 
 
+def _stepped(recipe: Recipe, members: range, scheme: Scheme, y: State, k: int) -> State:
+    """The state at frame ``k``."""
+    frame = torch.tensor([0.0, recipe.dt], dtype=torch.float64, device=recipe.device)
+    try:
+        return solve(scheme.stepper, y, frame, FixedStep(recipe.dt)).y_end
+    except SimulationError as reason:
+        raise GenerationError(f"{_named(recipe, members[reason.sample])} broke down: {reason}") from None
+
+
 def _restricted(recipe: Recipe, field: Tensor) -> Tensor:
     return recipe.family.restrict(field, recipe.supersample, recipe.family.domain.dimensions)
 
 
 def _broken(recipe: Recipe, member: int, frame: int) -> GenerationError:
-    own = ", ".join(f"{name} = {value:.6g}" for name, value in recipe.parameters_of(member).items())
     return GenerationError(
-        f"Trajectory {member} of {recipe.family.name} ({own}; seed {recipe.seed}) broke down by t = "
+        f"{_named(recipe, member)} broke down by t = "
         f"{frame * recipe.dt:.6g}: NaN, infinity, or a value that cannot be. Refine the solver's grid (supersample="
         f"{2 * recipe.supersample}), or keep the parameters away from these. Nothing of its shard was written."
     )
+
+
+def _named(recipe: Recipe, member: int) -> str:
+    own = ", ".join(f"{name} = {value:.6g}" for name, value in recipe.parameters_of(member).items())
+    return f"Trajectory {member} of {recipe.family.name} ({own}; seed {recipe.seed})"

@@ -12,13 +12,30 @@ Each obeys one interface:
   (``residual=False``, ``Poseidon``). The same call trains and is driven by ``solve``;
 - every entry of the ``state_dict`` is a real tensor that safetensors can store, and every parameter is used.
 
+Simulators of particles (``particles/``) keep the last positions in their state, (batch, node, channel), and know no dt
+but that of their frames; see docs/simulators.md.
+
 ``sciml.operators.physical`` holds what they share, for writing another.
 """
 
 from .fno import FNO
 from .linear import LeastSquares, LinearDMD
+from .particles import GIOROM, GNS, GridDecoder, MeshGraphNet, ReferenceDecoder
 from .persistence import Persistence
 from .poseidon import Poseidon, ScOTConfig
 from .unet import UNet
 
-__all__ = ["FNO", "LeastSquares", "LinearDMD", "Persistence", "Poseidon", "ScOTConfig", "UNet"]
+__all__ = [
+    "FNO",
+    "GIOROM",
+    "GNS",
+    "GridDecoder",
+    "LeastSquares",
+    "LinearDMD",
+    "MeshGraphNet",
+    "Persistence",
+    "Poseidon",
+    "ReferenceDecoder",
+    "ScOTConfig",
+    "UNet",
+]

@@ -14,7 +14,7 @@ from sciml.checkpoint import unwrapped
 
 from .interrupt import StopSignals
 from .loop import Training
-from .objective import frames_needed
+from .objective import OwnObjective, frames_needed
 from .problem import check_channels, check_operator, check_windows
 from .processes import start_processes
 from .randomness import preserved_randomness
@@ -75,7 +75,7 @@ def fit(
     )
     frames = _check(operator, train, valid, settings, out)
     folder = None if out is None else _open_folder(Path(out), operator, settings)
-    set_normalization(operator, train)
+    set_normalization(operator, train, settings.noise)
     home = next(chain(operator.parameters(), operator.buffers())).device
     with preserved_randomness(), StopSignals(folder is not None) as signals:
         fabric = start_processes(settings)
@@ -88,10 +88,13 @@ def fit(
 
 
 @torch.no_grad()
-def set_normalization(operator: nn.Module, train: Any) -> None:
+def set_normalization(operator: nn.Module, train: Any, noise: float = 0.0) -> None:
     """Give an operator the scales of its training data, unless it has some."""
     normalization: Any = operator.normalization
     if bool(normalization.is_set):
+        return
+    if isinstance(operator, OwnObjective):
+        operator.set_scales(train, noise)
         return
     statistics = train.statistics
     dt = train.dt if train.dt is not None else _mean_gap(train)

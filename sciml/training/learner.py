@@ -15,7 +15,7 @@ from sciml.checkpoint import load_tensor_state, tensor_state
 
 from .ema import MovingAverage
 from .groups import adamw_groups, trainable_groups
-from .objective import NormalisedLoss, TrainingObjective, drawn_frames, time_steps
+from .objective import TrainingObjective, drawn_frames, state_loss, time_steps
 from .order import Share
 from .processes import is_sharded
 from .settings import FitSettings
@@ -49,7 +49,7 @@ class Learner:
         self._fabric, self._settings, self._frames = fabric, settings, frames
         self._sharded = is_sharded(fabric)
         self._worker = _copy_to(fabric.device, operator) if self._sharded else operator
-        self.loss = NormalisedLoss(self._worker, settings.loss, channel_axis)
+        self.loss = state_loss(self._worker, settings.loss, channel_axis)
         groups = trainable_groups(operator, settings.groups)
         self.parameters = [name for group in groups for name in group.names]
         objective = TrainingObjective(self._worker, self.loss, settings, frames)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,6 +12,39 @@ from sciml.operators.physical import take
 
 from .loss import Loss
 from .settings import FitSettings
+
+
+@runtime_checkable
+class StateLoss(Protocol):
+    """How a state is compared with the data, and what noise is to it."""
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Float[Tensor, " batch"]:
+        """The loss of each sample; both are states in physical units."""
+        ...
+
+    def noisy(self, u: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """The first state of windows (batch, frames, ...) with noise, and the frames to compare with."""
+        ...
+
+
+@runtime_checkable
+class OwnObjective(Protocol):
+    """An operator that says itself what ``fit`` minimises, since it predicts something else than normalised fields."""
+
+    def set_scales(self, train: Any, noise: float) -> None:
+        """Take the scales of the training data, given the noise of the settings; called where none are set."""
+        ...
+
+    def state_loss(self, loss: Loss) -> StateLoss:
+        """The loss of its states, made of a loss of what it predicts."""
+        ...
+
+
+def state_loss(operator: nn.Module, loss: Loss, channel_axis: int) -> StateLoss:
+    """The loss of an operator's states: its own, or else that of normalised fields."""
+    if isinstance(operator, OwnObjective):
+        return operator.state_loss(loss)
+    return NormalisedLoss(operator, loss, channel_axis)
 
 
 class NormalisedLoss:
@@ -30,6 +65,10 @@ class NormalisedLoss:
         """The loss of each sample."""
         # In half precision the difference of two nearly equal fields would be mostly rounding.
         return self._loss(self._encoded(prediction.to(target.dtype)), self._encoded(target))
+
+    def noisy(self, u: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """The first state of windows with noise, and the windows as they are."""
+        return u[:, 0] + self.noise(u[:, 0], scale), u
 
     def noise(self, u: Tensor, scale: float) -> Tensor:
         """Gaussian noise for ``u``: ``scale`` stds of each channel, nothing on static ones."""
@@ -57,7 +96,7 @@ class TrainingObjective(nn.Module):
         frames: of a window that are used, from a start drawn at random.
     """
 
-    def __init__(self, operator: nn.Module, loss: NormalisedLoss, settings: FitSettings, frames: int) -> None:
+    def __init__(self, operator: nn.Module, loss: StateLoss, settings: FitSettings, frames: int) -> None:
         super().__init__()
         self.operator = operator
         self.loss, self.settings, self.frames = loss, settings, frames
@@ -72,7 +111,7 @@ class TrainingObjective(nn.Module):
         """
         y, losses = u[:, 0], []
         if self.training and self.settings.noise > 0:
-            y = y + self.loss.noise(y, self.settings.noise)
+            y, u = self.loss.noisy(u, self.settings.noise)
         for k in range(self.frames - 1):
             detached = k < self.settings.pushforward
             with torch.set_grad_enabled(torch.is_grad_enabled() and not detached):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.solve import solve
 
-from .objective import NormalisedLoss, time_steps
+from .objective import StateLoss, time_steps
 from .order import WindowLoader
 from .processes import place_of
 
@@ -31,7 +31,7 @@ class Validation:
 def validate(
     operator: nn.Module,
     loader: WindowLoader,
-    loss: NormalisedLoss,
+    loss: StateLoss,
     fabric: Fabric,
     *,
     batch_size: int,
@@ -58,14 +58,14 @@ def validate(
     return Validation(one_step=float(means[0]), rollout=float(means[1]) if rollout else None)
 
 
-def one_step_loss(operator: nn.Module, loss: NormalisedLoss, t: Tensor, u: Tensor) -> Tensor:
+def one_step_loss(operator: nn.Module, loss: StateLoss, t: Tensor, u: Tensor) -> Tensor:
     """Loss (batch,) of single steps, each from the true state: mean over the steps of a window."""
     times, dt = time_steps(t, u.dtype)
     losses = [loss(operator(times[:, k], dt[:, k], u[:, k]).y, u[:, k + 1]) for k in range(dt.shape[1])]
     return torch.stack(losses).mean(dim=0)
 
 
-def rollout_loss(operator: nn.Module, loss: NormalisedLoss, t: Tensor, u: Tensor) -> Tensor:
+def rollout_loss(operator: nn.Module, loss: StateLoss, t: Tensor, u: Tensor) -> Tensor:
     """Loss (batch,) of the states reached from the first by the operator alone: mean over the later times."""
     longest = t.diff(dim=1).amax(dim=1)
     ys = solve(operator, u[:, 0], t, FixedStep(longest)).ys

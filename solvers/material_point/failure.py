@@ -45,6 +45,19 @@ def explain_position(position: Tensor, before: Tensor, t: Tensor, lattice: Latti
     )
 
 
+def explain_value(name: str, leaf: Tensor, t: Tensor) -> SimulationError:
+    """Points of a state with NaN or infinity in one of its tensors."""
+    bad = ~torch.isfinite(leaf).flatten(2).all(-1)
+    sample = int(bad.any(dim=1).nonzero()[0])
+    points = bad[sample].nonzero().flatten()
+    return SimulationError(
+        f"The {name} of {_count(points)} of sample {sample} is not finite at t = {float(t[sample]):.6g}, first that of "
+        f"point {int(points[0])}. Look at where this state comes from.",
+        sample,
+        points,
+    )
+
+
 def explain_stress(deformation: Tensor, stress: Tensor, t: Tensor) -> SimulationError:
     """Points whose stress is not finite: turned inside out, or from a state that was not finite already."""
     bad = ~torch.isfinite(stress).all(-1).all(-1)

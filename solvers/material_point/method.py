@@ -18,7 +18,7 @@ from sciml.kernels.material_point.transfer import Cloud, Moved, Transfer
 from ..equations.parameter import register, select_samples
 from ..state import where
 from ..stepper import Step
-from .failure import explain_position, explain_step, explain_stress
+from .failure import explain_position, explain_step, explain_stress, explain_value
 from .material import Material
 from .obstacle import Obstacle
 from .state import MaterialPoints, check_state
@@ -137,9 +137,16 @@ class MaterialPointMethod(nn.Module):
         return Step(y=new, reuse=after)
 
     def start(self, t: Float[Tensor, " batch"], y: MaterialPoints) -> Carried:
-        """What every step leaves to the next."""
+        """What every step leaves to the next.
+
+        Raises:
+            SimulationError: the state is not finite, or is inverted where its material has no stress.
+        """
+        _check_finite(t, y)
         parts = self._split(y["deformation"], y["gradient"])
         stress = [material.stress(*part) for material, part in zip(self.materials, parts)]  # type: ignore[operator]
+        if not bool(torch.isfinite(_joined(stress)).all()):
+            raise explain_stress(y["deformation"], _joined(stress), t)
         fastest = torch.linalg.vector_norm(y["velocity"].detach(), dim=-1).amax(dim=1)
         sound = _per_sample([material.sound_speed() for material in self.materials], y)  # type: ignore[operator]
         return Carried(stress=_joined(stress), fastest=fastest, sound=sound)
@@ -213,6 +220,13 @@ class MaterialPointMethod(nn.Module):
             raise explain_position(moved.position, y["position"], t, self.lattice)
         if not bool(torch.isfinite(stress).all()):  # finite numbers may have an infinite sum
             raise explain_stress(deformation, stress, t)
+
+
+def _check_finite(t: Tensor, y: MaterialPoints) -> None:
+    for name, leaf in y.items():
+        assert isinstance(leaf, Tensor)
+        if not bool(torch.isfinite(leaf).all()):
+            raise explain_value(name, leaf, t)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

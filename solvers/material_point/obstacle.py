@@ -42,6 +42,7 @@ class Obstacle:
             changed = self.contact(flat[:, inside], normal)
             return flat.index_copy(1, inside, changed).reshape(velocity.shape)
         points = lattice.points(dtype=velocity.dtype, device=velocity.device).reshape(1, -1, lattice.dim)
+        t = t.contiguous()  # forward differentiation writes beside it
         shift, speed = torch.func.jvp(self.path, (t,), (torch.ones_like(t),))  # type: ignore[misc]
         within, normal = self._geometry(points - shift.to(velocity.dtype)[:, None])
         own = speed.to(velocity.dtype)[:, None]

@@ -262,7 +262,7 @@ def test_large_states_and_machines_without_a_compiler_are_left_too(ran: list, mo
     ts = torch.tensor([0.0, 1.0], dtype=F64)
     with pytest.raises(NotImplementedError):
         solve(RungeKutta(lambda t, y: -y, HEUN), states(2, native_solve._LARGEST + 1), ts, PID, compiled=True)
-    monkeypatch.setattr(build.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(NotImplementedError):
         solve(RungeKutta(lambda t, y: -1.2345 * y, HEUN), states(2), ts, PID, compiled=True)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-import shlex
-import shutil
-import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from sciml.kernels.native import NativeError, compile_library
 
 from .symbols import NotNative
 
@@ -34,18 +32,12 @@ def load(source: str) -> Any:
     Raises:
         NotNative: there is no compiler, or it refuses.
     """
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if not compiler:
-        raise NotNative("no C++ compiler")
-    stem = _folder() / hashlib.sha256(source.encode()).hexdigest()[:24]
-    text, library = stem.with_suffix(".cpp"), stem.with_suffix(".so")
-    text.write_text(source)
-    for extra in _TRIES:
-        command = [*shlex.split(compiler), *_FLAGS, str(text), "-o", str(library), *extra, "-lm"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode == 0:
-            return ctypes.CDLL(str(library))
-    raise NotNative(f"the C++ compiler: {result.stderr.strip().splitlines()[:1]}")
+    library = _folder() / f"{hashlib.sha256(source.encode()).hexdigest()[:24]}.so"
+    try:
+        compile_library(source, library, _FLAGS, _TRIES)
+    except NativeError as reason:
+        raise NotNative(str(reason)) from None
+    return ctypes.CDLL(str(library))
 
 
 @cache

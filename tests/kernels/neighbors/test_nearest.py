@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from sciml.kernels.neighbors import nearest_neighbors
+from sciml.kernels.neighbors import boxes, cells, nearest, nearest_neighbors
 from tests.kernels.neighbors.clouds import F64, all_distances, cloud
 
 
@@ -42,6 +42,39 @@ def test_they_are_the_first_of_all_distances(dim, batch, nodes, asked, count, pe
     torch.testing.assert_close(distance, values)
     if kind == "even":
         assert torch.equal(index, numbers)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["even", "lattice", "clusters"])
+@pytest.mark.parametrize("period", [None, 1.0])
+@pytest.mark.parametrize(("count", "most"), [(1, 2**18), (5, 2000), (150, 2**14)])
+def test_boxes_alone_find_the_same(dim: int, kind: str, period, count: int, most: int, monkeypatch) -> None:
+    """Without a round of the growing radius, and in blocks so small that they have to be halved."""
+    x, q = cloud(2, 200, dim, kind=kind), 1.4 * cloud(2, 20, dim, seed=1, kind=kind) - 0.2
+    x[0, :9] += 3.0  # outside of the box, where there is one
+    with_cells = nearest_neighbors(x, q, count=count, period=period), nearest_neighbors(x, count=count, loop=False)
+    monkeypatch.setattr(nearest, "_ROUNDS", 0)
+    monkeypatch.setattr(boxes, "BLOCK", {"cpu": most})
+    alone = nearest_neighbors(x, q, count=count, period=period), nearest_neighbors(x, count=count, loop=False)
+    for found, expected in zip(alone, with_cells):
+        assert torch.equal(found.index, expected.index)
+        assert torch.equal(found.distance, expected.distance)
+
+
+def test_a_shifted_cloud_costs_about_as_much_as_the_same(monkeypatch) -> None:
+    """A radius that grows for the half of the queries that are outside would look at half of all pairs."""
+    x, q, looked_at = cloud(1, 4000, 3), cloud(1, 4000, 3, seed=1) + 0.5, []
+    measured = cells.squared_length
+
+    def counted(displacement, period):
+        looked_at.append(displacement.numel() // 3)
+        return measured(displacement, period)
+
+    for module in (cells, boxes):
+        monkeypatch.setattr(module, "squared_length", counted)
+    found = nearest_neighbors(x, q, count=1)
+    torch.testing.assert_close(found.distance, expected(x, q, 1)[1])
+    assert sum(looked_at) < 4000 * 1000
 
 
 def test_equally_near_ones_come_by_index() -> None:

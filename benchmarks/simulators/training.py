@@ -1,0 +1,70 @@
+"""One training of the study, for as long as any other."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from sciml.checkpoint import load_operator
+from sciml.operators.particles import DensePairs, ReferenceDecoder, UniformSampling, sparse_radius
+from sciml.training import FitSettings, fit
+
+from .task import FOLDER, MODELS, POINTS, RADIUS, SPARSE, Task
+
+BATCH, NOISE, RATE = 2, 0.05, 1e-3
+
+
+class Some(Dataset[tuple[Tensor, Tensor]]):
+    """``count`` windows of others, spread over all of them: what an epoch of known length is made of."""
+
+    def __init__(self, windows: Any, count: int) -> None:
+        self._windows, self._count = windows, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        item: tuple[Tensor, Tensor] = self._windows[(index * 2_654_435_761) % len(self._windows)]
+        return item
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._windows, name)
+
+
+def train(task: Task, name: str, seed: int, updates: int, folder: Path = FOLDER) -> tuple[nn.Module, float]:
+    """A trained network and the seconds that it took, read from disk where it is there already."""
+    out = folder / f"{task.family}-{name}-{seed}"
+    stored, clock = out / "operator.safetensors", out / "seconds.txt"
+    if stored.exists() and clock.exists():
+        return load_operator(stored), float(clock.read_text())
+    torch.manual_seed(seed)
+    model, windows = MODELS[name](task)
+    settings = FitSettings(
+        epochs=1, batch_size=BATCH, lr=RATE, noise=NOISE, seed=seed, device="cpu", quiet=True, clip_norm=1.0
+    )
+    begin = time.process_time()
+    fit(model, Some(windows, BATCH * updates), settings=settings, out=out)
+    seconds = time.process_time() - begin
+    clock.write_text(f"{seconds:.0f}")
+    return model.eval(), seconds
+
+
+def train_decoder(task: Task, updates: int = 300, folder: Path = FOLDER) -> nn.Module:
+    """What moves all points with those of the sparse graph; one for all seeds."""
+    out = folder / f"{task.family}-decoder"
+    if (out / "operator.safetensors").exists():
+        return load_operator(out / "operator.safetensors")
+    torch.manual_seed(0)
+    pairs = DensePairs(task.trajectories("train"), UniformSampling(SPARSE), queries=POINTS, stride=5)
+    dim = pairs.box.dim
+    decoder = ReferenceDecoder(pairs.channels, radius=1.5 * sparse_radius(RADIUS[dim], SPARSE / POINTS, dim=dim))
+    settings = FitSettings(epochs=1, batch_size=BATCH, lr=RATE, seed=0, device="cpu", quiet=True)
+    fit(decoder, Some(pairs, BATCH * updates), settings=settings, out=out)
+    return decoder.eval()

@@ -1,0 +1,113 @@
+"""Neural operator for particle dynamics on sparse clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sciml.datasets.channel import Channel
+from sciml.operators.physical import ChannelLike
+from sciml.solvers.stepper import Step
+
+from .box import Box, BoxLike
+from .frame import ParticleFrame
+from .giorom_config import ConfigLike, GIOROMConfig, parse_config
+from .giorom_network import GIOROMNetwork
+from .latent_grid import LatentGrid, half_period, latent_shape, spacing_of
+from .normalization import MotionNormalization
+from .objective import MotionLoss, PerSampleLoss
+
+
+class GIOROM(nn.Module):
+    """Steps a sparse sample of a particle cloud; a decoder gives the dense one (see ``DenseView``).
+
+    Viswanath, Chang, Berner, Chen, Bera, "Reduced-Order Neural Operators: Learning Lagrangian Dynamics on Highly Sparse
+    Graphs", 2024, second generation: interaction operators on the graph of neighbours, a graph neural operator onto a
+    latent grid, the transformer GNOT there, a graph neural operator back, interaction operators, an acceleration.
+    ``PUBLISHED_3D`` and its like are the released networks; the defaults mend what docs/simulators.md lists.
+
+    Args:
+        channels: of the state, those of ``ParticleWindows`` or ``particle_channels``.
+        box: that the particles live in.
+        radius: within which particles see each other; see ``sparse_radius``.
+        architecture: of the network.
+        types: how many particle types there are.
+        prescribed: types of particles that are not predicted.
+        contain: stop particles at the walls.
+
+    Raises:
+        ValueError: an argument is out of its range, or the latent grid would miss particles.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[ChannelLike],
+        *,
+        box: BoxLike,
+        radius: float,
+        architecture: ConfigLike = None,
+        types: int = 9,
+        prescribed: Sequence[int] = (),
+        contain: bool = False,
+    ) -> None:
+        super().__init__()
+        self.frame = ParticleFrame(
+            channels, box=box, radius=radius, types=types, prescribed=prescribed, contain=contain
+        )
+        self.architecture = parse_config(architecture)
+        self.config: dict[str, Any] = {**self.frame.config, "architecture": self.architecture.as_dict()}
+        grid = _grid(self.architecture, self.frame.box, self.frame.radius)
+        self.network = GIOROMNetwork(self.frame.features, types, grid, self.architecture)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Of the state."""
+        return self.frame.channels
+
+    @property
+    def normalization(self) -> MotionNormalization:
+        """Scales of the training data."""
+        return self.frame.normalization
+
+    def pack(
+        self, frames: Float[Tensor, "batch time node _"], static: Float[Tensor, "batch node _"] | None = None
+    ) -> Float[Tensor, "batch node channel"]:
+        """The state after as many frames as it holds; see ``Layout.pack``."""
+        return self.frame.layout.pack(frames, static)
+
+    def newest(self, y: Float[Tensor, "*batch channel"]) -> Float[Tensor, "*batch dim"]:
+        """The last positions, of a state or of ``Solution.ys``."""
+        return self.frame.layout.newest(y)
+
+    def set_scales(self, train: Any, noise: float) -> None:
+        """Take the scales of ``ParticleWindows``, for a training with that noise."""
+        self.frame.set_scales(train, noise)
+
+    def state_loss(self, loss: PerSampleLoss) -> MotionLoss:
+        """What ``fit`` minimises: the error of normalised accelerations."""
+        return MotionLoss(self.frame, loss)
+
+    def forward(
+        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]
+    ) -> Step:
+        """The state one frame later; dt is the trained one, or 0 for none.
+
+        Raises:
+            ValueError: y is not a state of finite positions and known types, particles have left the domain, or dt is
+                another step.
+        """
+        particles = self.frame.read(dt, y)
+        graph = self.frame.graph(particles, next(self.network.parameters()).dtype)
+        return self.frame.step(dt, y, particles, self.network(graph))
+
+
+def _grid(config: GIOROMConfig, box: Box, radius: float) -> LatentGrid:
+    """The latent grid: as given, or as fine as the radius."""
+    shape = config.grid or latent_shape(box, config.spacing * radius)
+    if config.latent_radius is not None:
+        return LatentGrid(box, shape, config.latent_radius, fixed=config.published, holes=config.published)
+    spacing = max(spacing_of(box, shape, fixed=config.published))
+    return LatentGrid(box, shape, min(1.5 * spacing, half_period(box)), fixed=config.published)

@@ -1,0 +1,117 @@
+"""Graph network simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sciml.datasets.channel import Channel
+from sciml.operators.physical import ChannelLike
+from sciml.solvers.stepper import Step
+
+from .blocks import MLP, TypedEncoder
+from .box import BoxLike
+from .frame import ParticleFrame
+from .graph import ParticleGraph
+from .message_passing import MessagePassing
+from .normalization import MotionNormalization
+from .objective import MotionLoss, PerSampleLoss
+
+
+class GNS(nn.Module):
+    """Graph network simulator: encode, pass messages on the graph of neighbours, decode an acceleration.
+
+    Sanchez-Gonzalez, Godwin, Pfaff, Ying, Leskovec, Battaglia, "Learning to Simulate Complex Physics with Graph
+    Networks", 2020. The defaults are the paper's: 10 steps of message passing that share no weights, MLPs of two hidden
+    layers of 128, sums of messages, residual connections at nodes and edges.
+
+    Args:
+        channels: of the state, those of ``ParticleWindows`` or ``particle_channels``.
+        box: that the particles live in.
+        radius: within which they see each other, in the units of the positions.
+        steps: of message passing.
+        width: of everything hidden.
+        types: how many particle types there are.
+        prescribed: types of particles that are not predicted.
+        contain: stop particles at the walls.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[ChannelLike],
+        *,
+        box: BoxLike,
+        radius: float,
+        steps: int = 10,
+        width: int = 128,
+        types: int = 9,
+        prescribed: Sequence[int] = (),
+        contain: bool = False,
+    ) -> None:
+        super().__init__()
+        self.frame = ParticleFrame(
+            channels, box=box, radius=radius, types=types, prescribed=prescribed, contain=contain
+        )
+        self.config: dict[str, Any] = {**self.frame.config, "steps": steps, "width": width}
+        self.network = _Network(self.frame.features, self.frame.layout.dim, steps, width, types)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Of the state."""
+        return self.frame.channels
+
+    @property
+    def normalization(self) -> MotionNormalization:
+        """Scales of the training data."""
+        return self.frame.normalization
+
+    def pack(
+        self, frames: Float[Tensor, "batch time node _"], static: Float[Tensor, "batch node _"] | None = None
+    ) -> Float[Tensor, "batch node channel"]:
+        """The state after as many frames as it holds; see ``Layout.pack``."""
+        return self.frame.layout.pack(frames, static)
+
+    def newest(self, y: Float[Tensor, "*batch channel"]) -> Float[Tensor, "*batch dim"]:
+        """The last positions, of a state or of ``Solution.ys``."""
+        return self.frame.layout.newest(y)
+
+    def set_scales(self, train: Any, noise: float) -> None:
+        """Take the scales of ``ParticleWindows``, for a training with that noise."""
+        self.frame.set_scales(train, noise)
+
+    def state_loss(self, loss: PerSampleLoss) -> MotionLoss:
+        """What ``fit`` minimises: the error of normalised accelerations."""
+        return MotionLoss(self.frame, loss)
+
+    def forward(
+        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]
+    ) -> Step:
+        """The state one frame later; dt is the trained one, or 0 for none.
+
+        Raises:
+            ValueError: y is not a state of finite positions and known types, or dt another step.
+        """
+        particles = self.frame.read(dt, y)
+        graph = self.frame.graph(particles, next(self.network.parameters()).dtype)
+        return self.frame.step(dt, y, particles, self.network(graph))
+
+
+class _Network(nn.Module):
+    def __init__(self, features: int, dim: int, steps: int, width: int, types: int) -> None:
+        super().__init__()
+        self.nodes = TypedEncoder(features, types, width, [width] * 2)
+        self.edges = MLP([dim + 1, width, width, width], norm=True)
+        self.processor = nn.ModuleList(MessagePassing(width) for _ in range(steps))
+        self.decoder = MLP([width, width, width, dim])
+
+    def forward(self, graph: ParticleGraph) -> Tensor:
+        nodes, edges = self.nodes(graph.nodes, graph.types), self.edges(graph.edges.features)
+        for layer in self.processor:
+            nodes, (edges,) = layer(nodes, [edges], [graph.edges])
+        return self.decoder(nodes)
