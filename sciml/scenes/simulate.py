@@ -78,8 +78,13 @@ def simulate(
     record = Record(scene, out)
     if record.started and not resume and not overwrite:
         raise ValueError(f"{out} is there already. Resume it, overwrite it, or choose another file.")
+    if resume and not overwrite and record.path.exists() and not record.state.is_file():
+        raise ValueError(
+            f"{out} is there without {record.state}, so that it cannot be resumed. Overwrite it, or choose another "
+            "file."
+        )
     stepper = scene.stepper().to(device)
-    if resume and record.state.is_file():
+    if resume and not overwrite and record.state.is_file():
         reached = record.resume()
     else:
         reached = Reached(to_cpu(scene.state()), 1, 0)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sciml.datasets.memory import dataset_from_particles
 from sciml.plots.film import Film
 from sciml.plots.splat import View, splat
+from sciml.plots.trajectory import draw_trajectory
 
 SQUARE = View((0.0, 0.0), (1.0, 1.0), width=100)
 CUBE = View((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), width=160)
@@ -89,3 +91,11 @@ def test_points_that_are_not_in_yet_are_not_seen() -> None:
 def test_colours_are_needed() -> None:
     with pytest.raises(ValueError, match="kinds or speeds"):
         film()
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_trajectory_of_particles_as_a_gif(dim: int, tmp_path: Path) -> None:
+    walks = np.random.default_rng(0).random((1, 30, dim)) * 0.2 + np.linspace(0.1, 0.7, 5)[:, None, None]
+    dataset = dataset_from_particles([walks], bounds=[[0.0, 1.0]] * dim, dt=0.1)
+    with Image.open(draw_trajectory(dataset, 0, tmp_path / "walk.gif")) as image:
+        assert image.n_frames == 5

@@ -132,6 +132,10 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ValueError, match=r"run\.h5 is missing"):
         simulate(falling(3, gravity=(0.0, -1.0)), path, resume=True)
+    (tmp_path / "mine.h5").write_bytes(b"something else")
+    with pytest.raises(ValueError, match="so that it cannot be resumed"):
+        simulate(falling(3), tmp_path / "mine.h5", resume=True)
+    assert (tmp_path / "mine.h5").read_bytes() == b"something else"
     simulate(falling(3), tmp_path / "new.h5", resume=True)  # where nothing is, it begins
 
 
