@@ -81,6 +81,36 @@ def complement(shape: SignedDistance) -> SignedDistance:
     return lambda points: -shape(points)
 
 
+def turned(shape: SignedDistance, rotation: float | Sequence[float], about: Sequence[float]) -> SignedDistance:
+    """A shape turned about a point.
+
+    Args:
+        rotation: an angle in radians, counter-clockwise, in 2D; in 3D the axis times the angle.
+        about: the point that stays.
+
+    Raises:
+        ValueError: a rotation that does not belong to so many dimensions.
+    """
+    angles = [float(rotation)] if isinstance(rotation, (int, float)) else [float(angle) for angle in rotation]
+    if (len(angles), len(about)) not in ((1, 2), (3, 3)):
+        raise ValueError(f"Expected one angle in 2D or three numbers in 3D, got {rotation} about {tuple(about)}.")
+    matrix = torch.linalg.matrix_exp(_generator(angles))
+
+    def distance(points: Tensor) -> Tensor:
+        center = points.new_tensor(about)
+        return shape((points - center) @ matrix.to(points) + center)  # by the inverse: rows times the rotation
+
+    return distance
+
+
+def _generator(angles: list[float]) -> Tensor:
+    """The matrix whose exponential is the rotation."""
+    if len(angles) == 1:
+        return torch.tensor([[0.0, -angles[0]], [angles[0], 0.0]], dtype=torch.float64)
+    x, y, z = angles
+    return torch.tensor([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]], dtype=torch.float64)
+
+
 def _check(**values: float) -> None:
     for name, value in values.items():
         if not value > 0:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sciml.checkpoint import load_operator
 from sciml.cli.console import errors, output
+from sciml.cli.scene import run_scene
 from sciml.datasets.header import Header, Trajectory
 from sciml.datasets.windows import Trajectories
 from sciml.datasets.writer import write_dataset
@@ -25,23 +26,71 @@ from sciml.solvers.step_doubling import StepDoubling
 
 
 def simulate(
-    checkpoint: Annotated[Path, typer.Argument(help="The operator.safetensors of a training.")],
-    data: Annotated[Path, typer.Argument(help="A file whose initial state to start from.")],
-    trajectory: Annotated[int, typer.Option(help="Which one, within the split.")] = 0,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
-    steps: Annotated[int, typer.Option(help="How many steps of the data's dt; 0 for as many as the file has.")] = 0,
-    rtol: Annotated[float | None, typer.Option(help="Adaptive steps by step doubling, to this tolerance.")] = None,
-    channel: Annotated[int, typer.Option(help="Which channel the animation shows.")] = 0,
+    source: Annotated[Path, typer.Argument(help="The operator.safetensors of a training, or a scene (.toml).")],
+    data: Annotated[
+        Path | None, typer.Argument(help="Of an operator: a file whose initial state to start from.")
+    ] = None,
+    trajectory: Annotated[int, typer.Option(help="Of an operator: which one, within the split.")] = 0,
+    split: Annotated[str, typer.Option(help="Of an operator: train, valid or test.")] = "test",
+    steps: Annotated[
+        int, typer.Option(help="Of an operator: steps of the data's dt; 0 for as many as the file has.")
+    ] = 0,
+    rtol: Annotated[
+        float | None, typer.Option(help="Of an operator: adaptive steps by step doubling, to this tolerance.")
+    ] = None,
+    channel: Annotated[int, typer.Option(help="Of an operator: which channel the animation shows.")] = 0,
+    frames: Annotated[int, typer.Option(help="Of a scene: how many, the first one included; 0 for its own.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Of a scene: go on from the last frame of OUT.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Of a scene: begin again if OUT is there.")] = False,
+    colour: Annotated[str, typer.Option(help="Of a scene: points by material or speed.")] = "auto",
+    layout: Annotated[
+        str, typer.Option(help="Of a scene: native, or lagrangebench for a directory beside OUT too.")
+    ] = "native",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1.")] = "cpu",
-    out: Annotated[Path, typer.Option("--out", "-o", help="HDF5 file to write; a GIF appears beside it.")] = Path(
-        "rollout.h5"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="HDF5 file to write, rollout.h5 or SCENE.h5; pictures appear beside it."),
+    ] = None,
 ) -> None:
-    """Roll a trained operator out from a file's initial state; write the rollout and an animation.
+    """Roll a trained operator out from a file's initial state, or simulate a scene; write frames and pictures.
 
     sciml simulate runs/fno/operator.safetensors ns.h5 --trajectory 3 --out rollout.h5
+
+    sciml simulate dam_break.toml --out dam.h5
     """
+    if source.suffix.lower() == ".toml":
+        if data is not None:
+            raise ValueError(f"Expected a scene alone, got {data} too. It goes with an operator.safetensors.")
+        run_scene(
+            source,
+            out or Path(source.stem + ".h5"),
+            frames=frames,
+            resume=resume,
+            overwrite=overwrite,
+            colour=colour,
+            layout=layout,
+            device=device,
+        )
+        return
+    if frames or resume or overwrite or colour != "auto" or layout != "native":
+        raise ValueError("Expected --frames, --resume, --overwrite, --colour and --layout with a scene (.toml) alone.")
+    _simulate_operator(source, data, out or Path("rollout.h5"), trajectory, split, steps, rtol, channel, device)
+
+
+def _simulate_operator(
+    checkpoint: Path,
+    data: Path | None,
+    out: Path,
+    trajectory: int,
+    split: str,
+    steps: int,
+    rtol: float | None,
+    channel: int,
+    device: str,
+) -> None:
     operator = load_operator(checkpoint, device=device)
+    if data is None:
+        raise ValueError(f"Expected a file whose initial state {checkpoint} starts from: sciml simulate OPERATOR DATA.")
     windows = Trajectories(data, split=split)
     _check_channels(operator, checkpoint, windows)
     if not 0 <= trajectory < len(windows):

@@ -6,10 +6,14 @@ Nothing here touches pyplot: no window, no global state, safe in threads and on 
 from .animation import animate
 from .curves import AccuracyCost, accuracy_cost, error_over_time, pareto_front, spectra, training_curve
 from .fields import fields, space_time
+from .film import Film
 from .particles import particles
+from .splat import View, splat
 
 __all__ = [
     "AccuracyCost",
+    "Film",
+    "View",
     "accuracy_cost",
     "animate",
     "error_over_time",
@@ -18,5 +22,6 @@ __all__ = [
     "particles",
     "space_time",
     "spectra",
+    "splat",
     "training_curve",
 ]

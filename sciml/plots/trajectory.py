@@ -16,10 +16,12 @@ from sciml.datasets.dataset import Dataset
 from . import style
 from .animation import animate
 from .fields import colours_of, draw_plane, middle_plane, spread
+from .film import Film
+from .splat import View
 
 
 def draw_trajectory(dataset: Dataset, trajectory: int, out: str | Path, *, names: Sequence[str] | None = None) -> Path:
-    """Draw a trajectory into a file; a GIF shows all frames of the first channel, any other format a few of each.
+    """Draw a trajectory into a file; a GIF shows all frames of the first channel or all particles, other formats a few.
 
     Args:
         dataset: grids of one to three dimensions (the middle plane in 3D), or particles in their first two axes.
@@ -42,12 +44,38 @@ def draw_trajectory(dataset: Dataset, trajectory: int, out: str | Path, *, names
         u = torch.from_numpy(dataset.read(trajectory, names=[first]))
         label = style.quantity(first, known[first].units)
         return animate(out, u, None, torch.from_numpy(times), label=label)
+    if out.suffix.lower() == ".gif":
+        return _film(dataset, trajectory).save_gif(out)
     shown = spread(len(times))
     titles = [f"t = {times[frame]:.3g} {dataset.time_units}".rstrip() for frame in shown]
     frames = np.concatenate([dataset.read(trajectory, slice(frame, frame + 1), names=names) for frame in shown])
     channels = [known[name] for name in names] if names else list(dataset.channels)
     figure = _clouds(frames, titles) if dataset.kind == "particles" else _grids(frames, channels, titles)
     return _save(figure, out)
+
+
+def _film(dataset: Dataset, trajectory: int) -> Film:
+    """Particles in their box, coloured by type where they differ, else by how far they move in a frame."""
+    names = [channel.name for channel in dataset.channels]
+    position = dataset.read(trajectory, names=[name for name in names if name.startswith("position")])
+    kinds = np.zeros(position.shape[1], dtype=int)
+    if "particle_type" in names:
+        kinds = dataset.read(trajectory, slice(0, 1), names=["particle_type"])[0, :, 0].astype(int)
+    low, high = ([float(axis.coordinates[end]) for axis in dataset.axes] for end in (0, -1))
+    dim, gravity = len(low), dataset.attributes.get("gravity")
+    up = int(np.abs(np.asarray(gravity)).argmax()) if isinstance(gravity, list) and any(gravity) else dim - 1
+    moves = np.linalg.norm(np.diff(position, axis=0, prepend=position[:1]), axis=-1)
+    filled = float(np.prod(position[0].max(axis=0) - position[0].min(axis=0))) / position.shape[1]
+    one = len(np.unique(kinds)) == 1
+    return Film(
+        position,
+        dataset.times_of(trajectory).tolist(),
+        View(tuple(low), tuple(high), up=up),
+        radius=0.5 * max(filled, 1e-12) ** (1 / dim),
+        kinds=None if one else kinds,
+        speeds=moves if one else None,
+        fastest=float(np.quantile(moves, 0.99)),
+    )
 
 
 def _grids(u: np.ndarray, channels: Sequence[Channel], titles: Sequence[str]) -> Figure:

@@ -1,12 +1,16 @@
 """Every example runs to the end at a small size and leaves the pictures that it promises."""
 
+import dataclasses
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from sciml.scenes import read_scene, simulate
+from sciml.scenes.pictures import draw
 from tests.releases import needs_loops
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -16,6 +20,7 @@ PICTURES = {
     "own_data": ("waves.png",),
     "own_operator": ("accuracy_cost.png",),
     "reactors": ("reactors.png",),
+    "simulate_scene": ("fountain.gif", "fountain.png"),
     "surrogate": ("error.png", "fields.png"),
 }
 
@@ -33,6 +38,18 @@ def test_example_runs_and_draws(name, tmp_path):
         with Image.open(tmp_path / picture) as image:
             low, high = image.convert("L").getextrema()
             assert low < high, f"{picture} is blank"
+
+
+@pytest.mark.parametrize("path", sorted((EXAMPLES / "scenes").glob("*.toml")), ids=lambda path: path.stem)
+def test_scene_runs_and_draws(path, tmp_path):
+    """On a coarse grid, two frames of it."""
+    text = re.sub(r"(?m)^cells = (\d+)$", lambda found: f"cells = {int(found[1]) * 2 // 5}", path.read_text())
+    (tmp_path / path.name).write_text(text)
+    scene = read_scene(tmp_path / path.name)
+    run = simulate(dataclasses.replace(scene, duration=0.02, frames=2), tmp_path / "run.h5")
+    assert run.points > 100
+    for picture in draw(scene, run.path, width=200):
+        assert picture.stat().st_size > 1000
 
 
 def _load(name):
