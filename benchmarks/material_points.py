@@ -25,7 +25,7 @@ from sciml.solvers.material_point import FixedCorotated, MaterialPointMethod, Ne
 from sciml.solvers.solve import solve
 
 YOUNG, POISSON, DENSITY = 1e5, 0.3, 1000.0
-STEPS = 10
+STEPS = 50
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ctypes import c_double, c_int, c_int64
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,13 +49,12 @@ FLOWS = ("elastic", "von Mises", "Drucker-Prager", "Herschel-Bulkley", "volume o
 
 def serves(*tensors: Tensor) -> bool:
     """Whether the native kernels can take these tensors: on the CPU, of one real dtype, without a gradient."""
-    dtype = tensors[0].dtype
+    dtype, grad = tensors[0].dtype, torch.is_grad_enabled()
     if dtype not in _TYPES or torch.compiler.is_compiling():
         return False
-    if any(tensor.device.type != "cpu" or tensor.dtype != dtype for tensor in tensors):
-        return False
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return False
+    for tensor in tensors:
+        if not tensor.is_cpu or tensor.dtype != dtype or (grad and tensor.requires_grad):
+            return False
     if torch._C._functorch.peek_interpreter_stack() is not None:  # vmap, jvp: no data to point at
         return False
     return load(_POINTS) is not None and load(_MATERIALS) is not None
@@ -148,6 +148,7 @@ def _points(name: str, like: Tensor, lattice: Lattice) -> Any:
     return getattr(load(_POINTS), f"{name}_{_TYPES[like.dtype]}{lattice.dim}")
 
 
+@cache
 def _geometry(lattice: Lattice) -> tuple[Any, Any]:
     return integers(*lattice.shape), numbers(lattice.spacing, *lattice.origin)
 

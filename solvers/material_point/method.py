@@ -167,6 +167,9 @@ class MaterialPointMethod(nn.Module):
 
     def mass(self, y: MaterialPoints) -> Float[Tensor, "batch node"]:
         """Of each point."""
+        if len(self.materials) == 1:
+            mass = self.volume * float(self.materials[0].density)  # type: ignore[arg-type]
+            return mass.to(y["position"].dtype).expand(y["position"].shape[:2])
         parts = zip(self.materials, self._split(self._volume(y)))
         return _joined([part * float(material.density) for material, (part,) in parts])  # type: ignore[arg-type]
 
