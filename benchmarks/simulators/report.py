@@ -36,7 +36,7 @@ def write_report(rows: Rows, out: Path) -> str:
 
 
 def _names(rows: Rows) -> list[str]:
-    order = ["GIOROM", "GNS", "constant velocity", "free fall"]
+    order = ["GIOROM, grid decoder", "GIOROM, reference decoder", "GNS", "constant velocity", "free fall"]
     return sorted({row["model"] for row in rows}, key=order.index)
 
 

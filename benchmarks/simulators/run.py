@@ -27,7 +27,7 @@ import torch
 from .evaluation import ballistic, constant_velocity, evaluate, rollout, sparse_rollout
 from .report import write_report
 from .task import TASKS
-from .training import train, train_decoder
+from .training import DECODERS, train, train_decoder
 
 RESULTS = Path(__file__).parent.parent / "results" / "simulators"
 UPDATES = {"GNS": 1500, "GIOROM": 5000}
@@ -57,34 +57,35 @@ def main() -> None:
 def run_rows(args: argparse.Namespace) -> None:
     """Do the trainings that have no row yet, several at a time."""
     args.out.mkdir(parents=True, exist_ok=True)
-    done = {(row["task"], row["model"], row["seed"]) for row in read_rows(args.out)}
-    asked = [(task, model, seed) for seed, task, model in itertools.product(args.seeds, args.tasks, args.models)]
+    done = {(row["task"], row["network"], row["seed"]) for row in read_rows(args.out)}
+    asked = [(task, name, seed) for seed, task, name in itertools.product(args.seeds, args.tasks, args.models)]
     asked += [(task, name, 0) for task, name in itertools.product(args.tasks, BASELINES)]
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(row_of, *one) for one in asked if one not in done]
+        futures = [pool.submit(rows_of, *one) for one in asked if one not in done]
         for future in as_completed(futures):
-            row = future.result()
             with open(args.out / "rows.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(
-                f"{row['task']}, {row['model']}, seed {row['seed']}: {row['mse']:.3g}, {row['ms']:.3g} ms", flush=True
-            )
+                for row in future.result():
+                    file.write(json.dumps(row) + "\n")
+                    print(f"{row['task']}, {row['model']}, seed {row['seed']}: {row['mse']:.3g}", flush=True)
 
 
-def row_of(task_name: str, name: str, seed: int) -> dict[str, Any]:
-    """Train, roll out, and say how it went."""
+def rows_of(task_name: str, name: str, seed: int) -> list[dict[str, Any]]:
+    """Train a network, roll it out, and say how it went: a row for each decoder."""
     torch.set_num_threads(1)
     task = TASKS[task_name]
-    row: dict[str, Any] = {"task": task_name, "model": name, "seed": seed}
+    row: dict[str, Any] = {"task": task_name, "network": name, "model": name, "seed": seed}
     if name in BASELINES:
-        return row | evaluate(task, BASELINES[name])
+        return [row | evaluate(task, BASELINES[name])]
     model, seconds = train(task, name, seed, UPDATES[name])
     row |= {"seconds": seconds, "updates": UPDATES[name]}
     row["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     if name == "GNS":
-        return row | evaluate(task, partial(rollout, model))
-    decoder = train_decoder(task)
-    return row | evaluate(task, partial(sparse_rollout, model, decoder, seed=seed))
+        return [row | evaluate(task, partial(rollout, model))]
+    rows = []
+    for decoder in DECODERS:
+        predict = partial(sparse_rollout, model, train_decoder(task, decoder), seed=seed)
+        rows.append(row | {"model": f"{name}, {decoder} decoder"} | evaluate(task, predict))
+    return rows
 
 
 def read_rows(out: Path) -> list[dict[str, Any]]:

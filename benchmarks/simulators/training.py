@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from sciml.checkpoint import load_operator
-from sciml.operators.particles import DensePairs, ReferenceDecoder, UniformSampling, sparse_radius
+from sciml.operators.particles import DensePairs, GridDecoder, ReferenceDecoder, UniformSampling, sparse_radius
 from sciml.training import FitSettings, fit
 
 from .task import FOLDER, MODELS, POINTS, RADIUS, SPARSE, Task
 
 BATCH, NOISE, RATE = 2, 0.05, 1e-3
+
+DECODERS: dict[str, Callable[[DensePairs, float], nn.Module]] = {
+    "reference": lambda pairs, radius: ReferenceDecoder(pairs.channels, radius=1.5 * radius),
+    "grid": lambda pairs, radius: GridDecoder(pairs.channels, box=pairs.box, spacing=radius),
+}
+"""From the data and the radius of the sparse graph."""
 
 
 class Some(Dataset[tuple[Tensor, Tensor]]):
@@ -56,15 +63,14 @@ def train(task: Task, name: str, seed: int, updates: int, folder: Path = FOLDER)
     return model.eval(), seconds
 
 
-def train_decoder(task: Task, updates: int = 300, folder: Path = FOLDER) -> nn.Module:
-    """What moves all points with those of the sparse graph; one for all seeds."""
-    out = folder / f"{task.family}-decoder"
+def train_decoder(task: Task, name: str, updates: int = 300, folder: Path = FOLDER) -> nn.Module:
+    """What moves all points with those of the sparse graph, of ``DECODERS``; one for all seeds."""
+    out = folder / f"{task.family}-{name}-decoder"
     if (out / "operator.safetensors").exists():
         return load_operator(out / "operator.safetensors")
     torch.manual_seed(0)
     pairs = DensePairs(task.trajectories("train"), UniformSampling(SPARSE), queries=POINTS, stride=5)
-    dim = pairs.box.dim
-    decoder = ReferenceDecoder(pairs.channels, radius=1.5 * sparse_radius(RADIUS[dim], SPARSE / POINTS, dim=dim))
+    decoder = DECODERS[name](pairs, sparse_radius(RADIUS[pairs.box.dim], SPARSE / POINTS, dim=pairs.box.dim))
     settings = FitSettings(epochs=1, batch_size=BATCH, lr=RATE, seed=0, device="cpu", quiet=True)
     fit(decoder, Some(pairs, BATCH * updates), settings=settings, out=out)
     return decoder.eval()
