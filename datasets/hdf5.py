@@ -75,6 +75,18 @@ def dataset(file: h5py.File, name: str, *, sparse: bool = False) -> h5py.Dataset
     return found
 
 
+def dimension(file: h5py.File, name: str) -> int:
+    """The length of a dimension scale, whose values may never have been written: netCDF has such for plain dimensions.
+
+    Raises:
+        DatasetError: missing, or not of one axis.
+    """
+    found = resolve(file, name)
+    if not isinstance(found, h5py.Dataset) or found.shape is None or len(found.shape) != 1:
+        raise DatasetError(file.filename, "is not a dimension.", where=name, remedy="Fetch the file again.")
+    return int(found.shape[0])
+
+
 def has(group: h5py.Group | h5py.Dataset, name: str) -> bool:
     """Whether the group has a link of that name. ``in`` would also open the file that an external link points to."""
     return isinstance(group, h5py.Group) and group.id.links.exists(name.encode())

@@ -16,7 +16,7 @@ from .channel import Axis, Channel
 from .dataset import Dataset
 from .errors import DatasetError
 from .handles import h5_file
-from .hdf5 import H5Array, attribute, dataset, read, resolve
+from .hdf5 import H5Array, attribute, dataset, dimension, read, resolve
 from .moments import MOMENTS, statistics_from
 from .statistics import Statistics
 from .variable import Selection, Variable
@@ -243,7 +243,7 @@ def _check_shapes(items: _Items, opened: Dataset) -> None:
     samples, frames = len(opened.lengths), opened.times.shape[-1]
     sizes = {"sample": samples, "time": frames, **{axis.name: len(axis.coordinates) for axis in opened.axes}}
     if opened.kind == "particles":
-        sizes["node"] = len(items["node"])
+        sizes["node"] = dimension(items.file, "node")
     stored = {variable.channels[0].field: variable for variable in opened.variables}
     for name, variable in {**stored, **({"mask": opened.mask} if opened.mask else {})}.items():
         expected = tuple(len(variable.channels) if axis == "channel" else sizes[axis] for axis in variable.axes)

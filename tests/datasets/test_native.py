@@ -311,3 +311,17 @@ def test_validation_compares_statistics_with_their_split_and_values_with_their_c
         file["u"][1, 2, 3] += 1e-3
     errors = [finding.what for finding in validate(path).findings if finding.severity == "error"]
     assert len(errors) == 1 and "trajectory 1 does not match its checksum" in errors[0]
+
+
+def test_more_particles_than_a_dimension_without_values_is_believed_to_have(tmp_path: Path) -> None:
+    count = 50_000
+    header = Header(
+        channels=(Channel("position_x", field="position"), Channel("position_y", field="position")),
+        axes=tuple(Axis(name, np.array([0.0, 1.0])) for name in "xy"),
+        times=np.arange(2.0),
+        kind="particles",
+        nodes=count,
+    )
+    positions = np.random.default_rng(0).random((2, count, 2), dtype=np.float32)
+    path = write_dataset(tmp_path / "many.h5", header, [Trajectory(u=positions)])
+    np.testing.assert_array_equal(open_dataset(path).read(0), positions)
