@@ -51,7 +51,7 @@ def main() -> None:
     path = make(recipe, FOLDER / f"{task.family}-{args.points}-{args.seed}.h5")
     t, u = Trajectories(path, parameters=task.material)[0]
     model, _ = train(task, "GIOROM", 0, UPDATES["GIOROM"])
-    decoder = train_decoder(task, "reference")
+    decoder = train_decoder(task, "grid")
     begin = time.process_time()
     found = sparse_rollout(model, decoder, u, t, 2, 0)[0]
     seconds = time.process_time() - begin
