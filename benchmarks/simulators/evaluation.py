@@ -36,21 +36,18 @@ def sparse_rollout(model: nn.Module, decoder: nn.Module, u: Tensor, t: Tensor, d
     return torch.stack([view(frame) for frame in sparse.unbind(1)], dim=1)
 
 
-def constant_velocity(u: Tensor, t: Tensor, dim: int) -> Tensor:
-    """Every point goes on as it went, up to the walls."""
+def constant_velocity(u: Tensor, t: Tensor, dim: int, fall: float = 0.0) -> Tensor:
+    """Every point goes on as it went, up to the walls; ``fall`` is what it gains downwards in each frame."""
     last, before = u[WINDOW - 1, :, :dim], u[WINDOW - 2, :, :dim]
     steps = torch.arange(1, len(t) - WINDOW + 1, dtype=u.dtype)[:, None, None]
-    return (last + steps * (last - before)).clamp(0, 1)[None]
+    position = last + steps * (last - before)
+    position[..., 1:2] -= steps * (steps + 1) / 2 * fall
+    return position.clamp(0, 1)[None]
 
 
 def ballistic(u: Tensor, t: Tensor, dim: int) -> Tensor:
     """Every point falls freely, up to the walls."""
-    steps = torch.arange(1, len(t) - WINDOW + 1, dtype=u.dtype)[:, None, None]
-    dt = float(t[1] - t[0])
-    fall = torch.zeros(dim, dtype=u.dtype)
-    fall[1] = -9.8 * dt**2
-    last, before = u[WINDOW - 1, :, :dim], u[WINDOW - 2, :, :dim]
-    return (last + steps * (last - before) + steps * (steps + 1) / 2 * fall).clamp(0, 1)[None]
+    return constant_velocity(u, t, dim, fall=9.8 * float(t[1] - t[0]) ** 2)
 
 
 def errors(prediction: Tensor, target: Tensor) -> dict[str, float]:

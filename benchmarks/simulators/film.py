@@ -19,9 +19,7 @@ import torch
 from torch import Tensor
 
 from sciml.datasets.windows import Trajectories
-from sciml.generation.catalogue import family_named
 from sciml.generation.make import make
-from sciml.generation.recipe import Recipe
 from sciml.plots import Film, View
 
 from .evaluation import errors, sparse_rollout
@@ -40,14 +38,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     task = TASKS[args.task]
-    recipe = Recipe(
-        family_named(task.family),
-        trajectories=1,
-        size=args.points,
-        frames=81,
-        seed=args.seed,
-        parameters={"speed": (0.5, 2.0)},
-    )
+    recipe = task.recipe(trajectories=1, size=args.points, seed=args.seed)
     path = make(recipe, FOLDER / f"{task.family}-{args.points}-{args.seed}.h5")
     t, u = Trajectories(path, parameters=task.material)[0]
     model, _ = train(task, "GIOROM", 0, UPDATES["GIOROM"])

@@ -55,13 +55,17 @@ class Task:
         """Where its trajectories are."""
         return FOLDER / f"{self.family}.h5"
 
-    def make(self) -> None:
-        """80 trajectories of 0.4 s: 64 to learn from, 8 to validate, 8 to test."""
-        recipe = Recipe(
-            family_named(self.family), trajectories=80, size=POINTS, frames=81, parameters={"speed": (0.5, 2.0)}
+    def recipe(self, trajectories: int = 80, size: int = POINTS, seed: int = 0) -> Recipe:
+        """Trajectories of 0.4 s: of 80, 64 to learn from, 8 to validate, 8 to test."""
+        speed = {"speed": (0.5, 2.0)}
+        return Recipe(
+            family_named(self.family), trajectories=trajectories, size=size, frames=81, seed=seed, parameters=speed
         )
+
+    def make(self) -> None:
+        """Write the file."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        make(recipe, self.file, workers=2)
+        make(self.recipe(), self.file, workers=2)
 
     def trajectories(self, split: str, window: int | None = None) -> Trajectories:
         """With the material as constants of each point."""

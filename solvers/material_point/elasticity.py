@@ -11,10 +11,10 @@ from typing import Protocol
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from .isotropic import isotropic
-from .lame import Lame, hold_moduli, lame
+from .lame import Lame, Moduli
 
 Matrices = Float[Tensor, "batch node d d"]
 Stretches = Float[Tensor, "batch node d"]
@@ -40,20 +40,13 @@ class Elasticity(Protocol):
         ...
 
 
-class FixedCorotated(nn.Module):
+class FixedCorotated(Moduli):
     """psi = mu |s - 1|^2 + lambda / 2 (J - 1)^2 (Stomakhin et al. 2012): robust in any compression, inverted too.
 
     Args:
         young: Young's modulus, in units of stress.
         poisson: Poisson's ratio.
     """
-
-    def __init__(self, young: float | Tensor, poisson: float | Tensor) -> None:
-        super().__init__()
-        hold_moduli(self, young, poisson)
-
-    def lame(self) -> Lame:
-        return lame(self)
 
     def energy(self, deformation: Matrices) -> Float[Tensor, "batch node"]:
         mu, la = self.lame().at(deformation, 0)
@@ -73,20 +66,13 @@ class FixedCorotated(nn.Module):
         return 2 * mu * (stretches - 1) + la * (volume - 1) * _products_of_others(stretches)
 
 
-class NeoHookean(nn.Module):
+class NeoHookean(Moduli):
     """psi = mu / 2 (tr F^T F - d) - mu ln J + lambda / 2 (ln J)^2; infinite as J -> 0, not defined beyond.
 
     Args:
         young: Young's modulus, in units of stress.
         poisson: Poisson's ratio.
     """
-
-    def __init__(self, young: float | Tensor, poisson: float | Tensor) -> None:
-        super().__init__()
-        hold_moduli(self, young, poisson)
-
-    def lame(self) -> Lame:
-        return lame(self)
 
     def energy(self, deformation: Matrices) -> Float[Tensor, "batch node"]:
         mu, la = self.lame().at(deformation, 0)
@@ -105,20 +91,13 @@ class NeoHookean(nn.Module):
         return mu * (stretches - 1 / stretches) + la * log / stretches
 
 
-class StVenantKirchhoff(nn.Module):
+class StVenantKirchhoff(Moduli):
     """psi = mu |E|^2 + lambda / 2 (tr E)^2 with Green's strain E = (F^T F - 1) / 2; it softens in compression.
 
     Args:
         young: Young's modulus, in units of stress.
         poisson: Poisson's ratio.
     """
-
-    def __init__(self, young: float | Tensor, poisson: float | Tensor) -> None:
-        super().__init__()
-        hold_moduli(self, young, poisson)
-
-    def lame(self) -> Lame:
-        return lame(self)
 
     def energy(self, deformation: Matrices) -> Float[Tensor, "batch node"]:
         mu, la = self.lame().at(deformation, 0)
@@ -137,20 +116,13 @@ class StVenantKirchhoff(nn.Module):
         return stretches * (2 * mu * strain + la * strain.sum(-1, keepdim=True))
 
 
-class Hencky(nn.Module):
+class Hencky(Moduli):
     """psi = mu |e|^2 + lambda / 2 (tr e)^2 with the logarithmic strain e = ln s: the law that plasticity is written in.
 
     Args:
         young: Young's modulus, in units of stress.
         poisson: Poisson's ratio.
     """
-
-    def __init__(self, young: float | Tensor, poisson: float | Tensor) -> None:
-        super().__init__()
-        hold_moduli(self, young, poisson)
-
-    def lame(self) -> Lame:
-        return lame(self)
 
     def energy(self, deformation: Matrices) -> Float[Tensor, "batch node"]:
         mu, la = self.lame().at(deformation, 0)
@@ -166,20 +138,16 @@ class Hencky(nn.Module):
         return (2 * mu * strain + la * strain.sum(-1, keepdim=True)) / stretches
 
 
-class Volumetric(nn.Module):
+class Volumetric(Moduli):
     """psi = lambda / 2 (J - 1)^2: no resistance to shear; NCLaw's water, of bounded pressure lambda (1 - J).
 
     Args:
         young, poisson: give lambda.
     """
 
-    def __init__(self, young: float | Tensor, poisson: float | Tensor) -> None:
-        super().__init__()
-        hold_moduli(self, young, poisson)
-
     def lame(self) -> Lame:
         """With no shear modulus."""
-        constants = lame(self)
+        constants = super().lame()
         return Lame(torch.zeros_like(constants.shear), constants.volumetric)
 
     def energy(self, deformation: Matrices) -> Float[Tensor, "batch node"]:

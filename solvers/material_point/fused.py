@@ -14,7 +14,6 @@ from sciml.kernels.material_point import native
 from sciml.kernels.material_point.native import FLOWS, Law
 
 from .elasticity import FixedCorotated, Hencky, NeoHookean, StVenantKirchhoff, Volumetric
-from .lame import lame
 from .plasticity import DruckerPrager, HerschelBulkley, VonMises
 
 _ELASTICITIES = (FixedCorotated, NeoHookean, StVenantKirchhoff, Hencky, Volumetric)
@@ -83,7 +82,7 @@ def _law(material: nn.Module, elasticity: Any, flow: Callable[[], Flow]) -> Law 
 def _described(elasticity: Any, flow: str, numbers: list[Tensor]) -> Law | None:
     if flow not in FLOWS or (elasticity is not None and type(elasticity) not in _ELASTICITIES):
         return None
-    moduli = [torch.zeros(()), torch.zeros(())] if elasticity is None else list(lame(elasticity))
+    moduli = [torch.zeros(()), torch.zeros(())] if elasticity is None else list(elasticity.lame())
     constants = _table([value.detach() for value in (*moduli, *numbers)])
     if constants is None:
         return None

@@ -31,26 +31,35 @@ class Lame(NamedTuple):
         return Lame(*(_aligned(constant, values, axes) for constant in self))
 
 
-def hold_moduli(module: nn.Module, young: float | Tensor, poisson: float | Tensor) -> None:
-    """Keep Young's modulus and Poisson's ratio on a module, as ``register`` does.
+class Moduli(nn.Module):
+    """What every isotropic law holds.
+
+    Args:
+        young: Young's modulus, in units of stress.
+        poisson: Poisson's ratio.
 
     Raises:
         ValueError: young is not positive, or poisson not between -1 and 0.5.
     """
-    if not bool((torch.as_tensor(young) > 0).all()):
-        raise ValueError(f"Expected young > 0, Young's modulus in units of stress, got {young}.")
-    ratio = torch.as_tensor(poisson)
-    if not bool(((ratio > -1) & (ratio < 0.5)).all()):
-        raise ValueError(f"Expected -1 < poisson < 0.5, got {poisson}. Near 0.5 the solid is incompressible; try 0.49.")
-    register(module, young=young, poisson=poisson)
 
+    young: Tensor
+    poisson: Tensor
 
-def lame(module: nn.Module) -> Lame:
-    """Of the moduli that ``hold_moduli`` keeps."""
-    young, poisson = module.young, module.poisson
-    assert isinstance(young, Tensor) and isinstance(poisson, Tensor)
-    shear = young / (2 * (1 + poisson))
-    return Lame(shear, young * poisson / ((1 + poisson) * (1 - 2 * poisson)))
+    def __init__(self, young: float | Tensor, poisson: float | Tensor) -> None:
+        super().__init__()
+        if not bool((torch.as_tensor(young) > 0).all()):
+            raise ValueError(f"Expected young > 0, Young's modulus in units of stress, got {young}.")
+        ratio = torch.as_tensor(poisson)
+        if not bool(((ratio > -1) & (ratio < 0.5)).all()):
+            raise ValueError(
+                f"Expected -1 < poisson < 0.5, got {poisson}. Near 0.5 the solid is incompressible; try 0.49."
+            )
+        register(self, young=young, poisson=poisson)
+
+    def lame(self) -> Lame:
+        """Lame's constants."""
+        shear = self.young / (2 * (1 + self.poisson))
+        return Lame(shear, self.young * self.poisson / ((1 + self.poisson) * (1 - 2 * self.poisson)))
 
 
 def _aligned(constant: Tensor, values: Tensor, axes: int) -> Tensor:

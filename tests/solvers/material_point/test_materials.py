@@ -180,6 +180,7 @@ MATERIALS = {
     "Green": lambda: Solid(StVenantKirchhoff(1e5, 0.3)),
     "Hencky": lambda: Solid(Hencky(1e5, 0.3)),
     "pressure": lambda: Solid(Volumetric(1e5, 0.3)),
+    "pressure von Mises": lambda: Solid(Volumetric(1e5, 0.3), VonMises(2e3)),
     "neo-Hookean von Mises": lambda: Solid(NeoHookean(1e5, 0.3), VonMises(2e3)),
     "Green sand": lambda: Solid(StVenantKirchhoff(1e5, 0.3), DruckerPrager(20.0, 0.01)),
     "corotated sand": lambda: Solid(FixedCorotated(1e5, 0.3), DruckerPrager(20.0)),
