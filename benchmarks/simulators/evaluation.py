@@ -20,6 +20,8 @@ from .task import SAMPLING, WINDOW, Task
 def rollout(model: nn.Module, u: Tensor, t: Tensor, dim: int) -> Tensor:
     """Positions (1, time, node, d) after the frames that were given, of the points ``u`` (time, node, channel)."""
     static = u[None, WINDOW - 1, :, dim:]
+    if model.frame.layout.reference:  # type: ignore[union-attr]
+        static = torch.cat([static, u[None, 0, :, :dim]], dim=-1)
     y0 = model.pack(u[None, :WINDOW, :, :dim], static)  # type: ignore[operator]
     dt = float(t[1] - t[0])
     solution = solve(model, y0, t[WINDOW - 1 :], FixedStep(dt), throw=False)

@@ -45,10 +45,12 @@ class Task:
     Attributes:
         family: of ``sciml data make``.
         material: parameters that differ between trajectories and are inputs.
+        solid: whether they are also told where each particle is while its body is at rest.
     """
 
     family: str
     material: tuple[str, ...]
+    solid: bool = False
 
     @property
     def file(self) -> Path:
@@ -73,7 +75,7 @@ class Task:
 
 
 TASKS = {
-    "elastic": Task("elastic-2d", ("young",)),
+    "elastic": Task("elastic-2d", ("young",), solid=True),
     "sand": Task("sand-2d", ("friction_angle",)),
     "water": Task("water-2d", ("viscosity",)),
 }
@@ -81,14 +83,16 @@ TASKS = {
 
 def full_graph(task: Task) -> tuple[nn.Module, ParticleWindows]:
     """GNS on all points: its paper's network at half the width and half the steps, which a processor can train."""
-    windows = ParticleWindows(task.trajectories("train", WINDOW + 1), WINDOW)
+    windows = ParticleWindows(task.trajectories("train", WINDOW + 1), WINDOW, reference=task.solid)
     dim = windows.box.dim
     return GNS(windows.channels, box=windows.box, radius=RADIUS[dim], steps=5, width=64, contain=True), windows
 
 
 def sparse_operator(task: Task) -> tuple[nn.Module, ParticleWindows]:
     """GIOROM on a fifth of the points."""
-    windows = ParticleWindows(task.trajectories("train", WINDOW + 1), WINDOW, sampling=UniformSampling(SPARSE))
+    windows = ParticleWindows(
+        task.trajectories("train", WINDOW + 1), WINDOW, sampling=UniformSampling(SPARSE), reference=task.solid
+    )
     dim = windows.box.dim
     radius = sparse_radius(RADIUS[dim], SPARSE / POINTS, dim=dim)
     return GIOROM(windows.channels, box=windows.box, radius=radius, architecture=SMALL, contain=True), windows

@@ -12,6 +12,8 @@ from torch import Tensor
 from sciml.datasets.channel import Channel
 from sciml.operators.physical import ChannelLike, parse_channels
 
+from .state import reference_channels
+
 
 @runtime_checkable
 class Decoder(Protocol):
@@ -91,7 +93,7 @@ def decoder_channels(dim: int, units: str = "") -> tuple[Channel, ...]:
     axes = "xyz"[:dim]
     return (
         *(Channel(f"position_{c}", units, field="position", component=c) for c in axes),
-        *(Channel(f"reference_{c}", units, field="reference", component=c, static=True) for c in axes),
+        *reference_channels(dim, units),
         Channel("sparse", static=True),
     )
 

@@ -39,6 +39,7 @@ class ParticleFrame(nn.Module):
         layout: of the state.
         normalization: scales of the training data.
         features: of a node of the graph, without its type.
+        edge_features: of an edge of the graph.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -72,6 +73,7 @@ class ParticleFrame(nn.Module):
         self.prescribed, self.contain = tuple(prescribed), contain
         self.normalization = MotionNormalization(self.layout.dim, len(self.layout.inputs))
         self.features = node_features(self.layout.dim, self.layout.window, self.box, len(self.layout.inputs))
+        self.edge_features = (self.layout.dim + 1) * (2 if self.layout.reference else 1)
 
     @property
     def channels(self) -> tuple[Channel, ...]:

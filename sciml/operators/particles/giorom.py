@@ -60,7 +60,7 @@ class GIOROM(nn.Module):
         self.architecture = parse_config(architecture)
         self.config: dict[str, Any] = {**self.frame.config, "architecture": self.architecture.as_dict()}
         grid = _grid(self.architecture, self.frame.box, self.frame.radius)
-        self.network = GIOROMNetwork(self.frame.features, types, grid, self.architecture)
+        self.network = GIOROMNetwork(self.frame.features, self.frame.edge_features, types, grid, self.architecture)
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -21,19 +21,20 @@ class GIOROMNetwork(nn.Module):
 
     Args:
         features: of a node.
+        edge_features: of an edge.
         types: how many particle types there are.
         grid: the latent one.
         config: of the network.
     """
 
-    def __init__(self, features: int, types: int, grid: LatentGrid, config: GIOROMConfig) -> None:
+    def __init__(self, features: int, edge_features: int, types: int, grid: LatentGrid, config: GIOROMConfig) -> None:
         super().__init__()
         self.grid, self.config = grid, config
         width, dim, published = config.width, grid.box.dim, config.published
         # The released 2D network hands the grid what its decoder makes of the particles, 2 features.
         self.bottleneck = published and dim == 2
         self.nodes = TypedEncoder(features, types, width, [width] * 2)
-        self.edges = MLP([dim + 1, width, width, width], norm=True)
+        self.edges = MLP([edge_features, width, width, width], norm=True)
         self.before, self.after = (
             nn.ModuleList(InteractionOperator(width, width) for _ in range(config.steps)) for _ in range(2)
         )

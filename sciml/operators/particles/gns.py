@@ -59,7 +59,7 @@ class GNS(nn.Module):
             channels, box=box, radius=radius, types=types, prescribed=prescribed, contain=contain
         )
         self.config: dict[str, Any] = {**self.frame.config, "steps": steps, "width": width}
-        self.network = _Network(self.frame.features, self.frame.layout.dim, steps, width, types)
+        self.network = _Network(self.frame, steps, width)
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -103,12 +103,12 @@ class GNS(nn.Module):
 
 
 class _Network(nn.Module):
-    def __init__(self, features: int, dim: int, steps: int, width: int, types: int) -> None:
+    def __init__(self, frame: ParticleFrame, steps: int, width: int) -> None:
         super().__init__()
-        self.nodes = TypedEncoder(features, types, width, [width] * 2)
-        self.edges = MLP([dim + 1, width, width, width], norm=True)
+        self.nodes = TypedEncoder(frame.features, frame.types, width, [width] * 2)
+        self.edges = MLP([frame.edge_features, width, width, width], norm=True)
         self.processor = nn.ModuleList(MessagePassing(width) for _ in range(steps))
-        self.decoder = MLP([width, width, width, dim])
+        self.decoder = MLP([width, width, width, frame.layout.dim])
 
     def forward(self, graph: ParticleGraph) -> Tensor:
         nodes, edges = self.nodes(graph.nodes, graph.types), self.edges(graph.edges.features)

@@ -14,6 +14,9 @@ from .box import Box
 from .normalization import MotionNormalization
 from .state import Particles
 
+_FAR = 2.0
+"""Radii beyond which it does not matter how far apart two particles are at rest: they are not of one piece."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edges:
@@ -21,7 +24,8 @@ class Edges:
 
     Attributes:
         source, target: (edge,), from 0 to batch * node - 1; a message goes from source to target.
-        features: what the network reads: the vector from target to source over the radius, and its length, in [0, 1].
+        features: what the network reads: with a reference, the vector from target to source at rest over the radius and
+            its length, cut off at ``_FAR``; then those of now, of which the length is in [0, 1].
     """
 
     source: Int[Tensor, " edge"]
@@ -74,7 +78,7 @@ def particle_graph(
     return ParticleGraph(
         nodes=nodes.flatten(0, 1).to(dtype),
         types=particles.types.flatten(),
-        edges=radius_edges(x, particles.real, box, radius, dtype),
+        edges=radius_edges(x, particles.real, box, radius, dtype, reference=particles.reference),
         positions=x,
         real=particles.real,
     )
@@ -106,10 +110,17 @@ def radius_edges(
     dtype: torch.dtype,
     *,
     loop: bool = True,
+    reference: Float[Tensor, "batch node dim"] | None = None,
 ) -> Edges:
     """Edges between all particles of a sample within ``radius`` of each other; ``loop`` for those to themselves."""
     near = radius_neighbors(x, radius=radius, period=box.period(x), loop=loop, mask=real)
-    return Edges(near.source, near.target, edge_features(near.displacement, radius).to(dtype))
+    features = edge_features(near.displacement, radius)
+    if reference is not None:
+        rest = reference.flatten(0, 1)
+        apart = edge_features(box.difference(rest[near.source], rest[near.target]), radius)
+        apart = apart / (apart[:, -1:] / _FAR).clamp(min=1.0)
+        features = torch.cat([apart, features], dim=-1)
+    return Edges(near.source, near.target, features.to(dtype))
 
 
 def edge_features(displacement: Float[Tensor, "edge dim"], radius: float) -> Float[Tensor, "edge feature"]:

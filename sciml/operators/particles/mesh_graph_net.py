@@ -95,9 +95,8 @@ class MeshGraphNet(nn.Module):
         self.config: dict[str, Any] = {**config, "mesh": sizes, "steps": steps, "width": width}
         dim, axes = self.frame.layout.dim, mesh.rest.shape[1]
         self.nodes = TypedEncoder(self.frame.features, types, width, [width] * 2)
-        self.encoders = nn.ModuleList(
-            MLP([features, width, width, width], norm=True) for features in (dim + 1 + axes + 1, dim + 1)
-        )
+        sets = (dim + 1 + axes + 1, self.frame.edge_features)
+        self.encoders = nn.ModuleList(MLP([features, width, width, width], norm=True) for features in sets)
         self.processor = nn.ModuleList(MessagePassing(width, sets=2) for _ in range(steps))
         self.decoder = MLP([width, width, width, dim])
 

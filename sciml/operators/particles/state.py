@@ -2,8 +2,9 @@
 
 The state is (batch, node, window * dim + static). Its channels say which is which: ``position_x[-1]`` is x one frame
 ago (static, as it is not predicted), ``position_x`` the newest one, the rest constants of a particle: its
-``particle_type`` (-1 for a place that no particle fills), and any others, which the network reads: material
-parameters, the components of gravity, constants of the whole sample repeated for each of its particles.
+``particle_type`` (-1 for a place that no particle fills), where it is while its body is at rest (``reference_x``, ...,
+for elastic bodies, whose forces no positions of the last frames could tell), and any others, which the network reads:
+material parameters, the components of gravity, constants of the whole sample repeated for each of its particles.
 """
 
 from __future__ import annotations
@@ -44,6 +45,13 @@ def particle_channels(
     return (*positions, *named)
 
 
+def reference_channels(dim: int, units: str = "") -> tuple[Channel, ...]:
+    """Where a particle is while its body is at rest: constants that a state may hold."""
+    return tuple(
+        Channel(f"reference_{axis}", units, field="reference", component=axis, static=True) for axis in "xyz"[:dim]
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where things lie in a state.
@@ -53,6 +61,7 @@ class Layout:
         dim: axes of space.
         window: positions it holds.
         type_at: channel of the particle type, None where there is none (all are of type 0 then).
+        reference: channels of the position at rest, none where the state does not hold it.
         inputs: channels of the other constants.
     """
 
@@ -60,6 +69,7 @@ class Layout:
     dim: int
     window: int
     type_at: int | None
+    reference: tuple[int, ...]
     inputs: tuple[int, ...]
 
     @classmethod
@@ -82,7 +92,14 @@ class Layout:
             )
         numbers = range(window * dim, len(parsed))
         kinds = [k for k in numbers if parsed[k].name == PARTICLE_TYPE.name]
-        return cls(parsed, dim, window, kinds[0] if kinds else None, tuple(k for k in numbers if k not in kinds))
+        reference = [k for k in numbers if parsed[k].field == "reference"]
+        if reference and [parsed[k].name for k in reference] != [c.name for c in reference_channels(dim)]:
+            raise ValueError(
+                f"Expected {[c.name for c in reference_channels(dim)]}, the position at rest, or none of them, got "
+                f"{[parsed[k].name for k in reference]}."
+            )
+        inputs = tuple(k for k in numbers if k not in (*kinds, *reference))
+        return cls(parsed, dim, window, kinds[0] if kinds else None, tuple(reference), inputs)
 
     @property
     def moving(self) -> int:
@@ -142,6 +159,7 @@ class Particles:
         types: at least 0.
         real: where there is a particle.
         prescribed: which of them move as they are told.
+        reference: where they are while their body is at rest, None where the state does not hold it.
         inputs: the other constants, in their own units.
     """
 
@@ -149,6 +167,7 @@ class Particles:
     types: Int[Tensor, "batch node"]
     real: Bool[Tensor, "batch node"]
     prescribed: Bool[Tensor, "batch node"]
+    reference: Float[Tensor, "batch node dim"] | None
     inputs: Float[Tensor, "batch node input"]
 
     @property
@@ -184,14 +203,19 @@ def read_particles(
     real = kinds != PADDING
     positions = y[..., : layout.moving].reshape(batch, node, layout.window, layout.dim).transpose(1, 2)
     positions = torch.where(real[:, None, :, None], positions, torch.zeros_like(positions))
-    inputs = torch.cat([y[..., k : k + 1] for k in layout.inputs], dim=-1) if layout.inputs else y[..., :0]
-    inputs = torch.where(real[..., None], inputs, torch.zeros_like(inputs))
+    reference, inputs = (_constants(y, numbers, real) for numbers in (layout.reference, layout.inputs))
     if not torch.compiler.is_compiling():
-        _refuse_bad(positions, inputs, kinds, types)
+        _refuse_bad(positions, torch.cat([inputs, reference], dim=-1), kinds, types)
     told = torch.zeros_like(real)
     for kind in prescribed:
         told = told | (kinds == kind)
-    return Particles(positions, kinds.clamp(min=0), real, told, inputs)
+    return Particles(positions, kinds.clamp(min=0), real, told, reference if layout.reference else None, inputs)
+
+
+def _constants(y: Tensor, numbers: Sequence[int], real: Tensor) -> Tensor:
+    """Channels of a state, 0 where there is no particle."""
+    chosen = torch.cat([y[..., k : k + 1] for k in numbers], dim=-1) if numbers else y[..., :0]
+    return torch.where(real[..., None], chosen, torch.zeros_like(chosen))
 
 
 def _refuse_bad(positions: Tensor, inputs: Tensor, kinds: Tensor, types: int) -> None:
@@ -199,7 +223,7 @@ def _refuse_bad(positions: Tensor, inputs: Tensor, kinds: Tensor, types: int) ->
     if bool(bad.any()):
         sample, node = (int(k) for k in bad.nonzero()[0])
         raise ValueError(
-            f"Expected finite positions and inputs, got {positions[sample, -1, node].tolist()} and "
+            f"Expected finite positions and constants, got {positions[sample, -1, node].tolist()} and "
             f"{inputs[sample, node].tolist()} for particle {node} of sample {sample}, one of {int(bad.sum())}. "
             "Check the data; in a rollout, train with noise or take fewer steps."
         )

@@ -16,7 +16,7 @@ from sciml.datasets.particles import PARTICLE_TYPE
 from .box import Box, box_of
 from .normalization import MotionScales
 from .sampling import Sampling
-from .state import PADDING, particle_channels
+from .state import PADDING, particle_channels, reference_channels
 from .statistics import particle_statistics
 
 
@@ -34,6 +34,8 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
             become n - window + 1 states: ``window=7`` there trains single steps of a window of 6 here.
         window: positions to a state.
         sampling: which particles to keep, drawn anew for each item (the same each time the item is read); None for all.
+        reference: states also hold where each particle is in the first frame of its trajectory. Elastic bodies need it,
+            if they are at rest there: otherwise nothing tells a simulator how they are strained.
         seed: of that draw.
 
     Attributes:
@@ -54,11 +56,13 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         window: int = 6,
         *,
         sampling: Sampling | None = None,
+        reference: bool = False,
         seed: int = 0,
     ) -> None:
         if getattr(trajectories, "kind", "grid") != "particles":
             raise ValueError(f"Expected trajectories of particles, got {trajectories!r}.")
         self.trajectories, self.window, self.sampling, self.seed = trajectories, window, sampling, seed
+        self.reference = reference
         self._measured: dict[tuple[int, ...], MotionScales] = {}
         self.box: Box = box_of(trajectories.axes)
         if len(trajectories) and len(trajectories[0].t) < max(window, 2):
@@ -71,8 +75,10 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         self.dt: float = trajectories.dt
         constants = list(trajectories.channels[self.box.dim :])
         self._typed = PARTICLE_TYPE.name in [channel.name for channel in constants]
-        static = [replace(c, static=True) for c in constants] + [] if self._typed else [PARTICLE_TYPE, *constants]
+        static = [*([] if self._typed else [PARTICLE_TYPE]), *(replace(c, static=True) for c in constants)]
         units = trajectories.channels[0].units
+        if reference:
+            static += reference_channels(self.box.dim, units)
         self.channels: tuple[Channel, ...] = particle_channels(self.box.dim, window, static=static, units=units)
         self._kind_at = [c.name for c in static].index(PARTICLE_TYPE.name)
         self._nodes = self._largest()
@@ -87,6 +93,9 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         x, constants = u[:, kept, : self.box.dim], u[:, kept, self.box.dim :]
         if not self._typed:
             constants = torch.cat([torch.zeros_like(x[..., :1]), constants], dim=-1)
+        if self.reference:
+            first = self._first(index)[kept].to(x).expand_as(x)
+            constants = torch.cat([constants, first], dim=-1)
         states = len(t) - self.window + 1
         stacked = torch.cat([x[age : age + states] for age in range(self.window)], dim=-1)
         y = torch.cat([stacked, constants[self.window - 1 :]], dim=-1)
@@ -110,6 +119,14 @@ class ParticleWindows(Dataset[tuple[Tensor, Tensor]]):
         if kinds not in self._measured:
             self._measured[kinds] = particle_statistics(self.trajectories, box=self.box, prescribed=kinds)
         return self._measured[kinds]
+
+    def _first(self, index: int) -> Tensor:
+        """Positions in the first frame of an item's trajectory."""
+        place, _ = self.trajectories.locate(index)
+        names = [channel.name for channel in self.trajectories.channels[: self.box.dim]]
+        return torch.from_numpy(
+            self.trajectories.datasets[place.file].read(place.trajectory, slice(0, 1), names=names)[0]
+        )
 
     @property
     def axes(self) -> tuple[Axis, ...]:

@@ -7,6 +7,7 @@ from sciml.datasets.memory import dataset_from_particles
 from sciml.datasets.windows import Trajectories
 from sciml.operators.particles import GIOROM, GNS, Box, GIOROMConfig, Mesh, MeshGraphNet, MotionScales
 from sciml.operators.particles import particle_channels as channels_of
+from sciml.operators.particles.state import reference_channels
 
 NODES = 14
 STATIC = ("particle_type", "viscosity")
@@ -41,8 +42,14 @@ def mesh_graph_net(dim, **arguments):
     )
 
 
-ALL = {"gns": gns, "giorom": giorom, "mesh": mesh_graph_net}
-CLOUDS = {"gns": gns, "giorom": giorom}  # of particles that have no order
+def solid(dim, **arguments):
+    """A simulator that is told where its particles are at rest."""
+    channels = channels_of(dim, static=(*STATIC, *reference_channels(dim)))
+    return GNS(channels, **{"box": box(dim), "radius": 0.3, "steps": 2, "width": 16, **arguments})
+
+
+CLOUDS = {"gns": gns, "giorom": giorom, "solid": solid}  # of particles that have no order
+ALL = {**CLOUDS, "mesh": mesh_graph_net}
 
 
 def made(make, dim=2, **arguments):
@@ -63,7 +70,8 @@ def states(model, size=3, *, seed=1, nodes=NODES, dtype=torch.float32):
     walk = 0.01 * torch.randn(size, layout.window, nodes, layout.dim, generator=generator).cumsum(dim=1)
     kinds = torch.randint(0, 3, (size, nodes, 1), generator=generator).float()
     inputs = 3 + torch.randn(size, nodes, 1, generator=generator)
-    y = model.pack((x + walk).to(dtype), torch.cat([kinds, inputs], dim=-1).to(dtype))
+    rest = [x[:, 0] + 0.1 * torch.rand(x[:, 0].shape, generator=generator)] if layout.reference else []
+    y = model.pack((x + walk).to(dtype), torch.cat([kinds, inputs, *rest], dim=-1).to(dtype))
     return torch.zeros(size, dtype=dtype), torch.full((size,), 0.5, dtype=dtype), y
 
 

@@ -134,3 +134,15 @@ def test_inputs_have_statistics():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_state_may_know_where_its_body_was_at_rest():
+    data = falling_windows(2)
+    train = ParticleWindows(data, window=6, reference=True, sampling=UniformSampling(4))
+    _, u = train[2]
+    assert [c.name for c in train.channels[12:]] == ["particle_type", "reference_x", "reference_y"]
+    place, frames = data.locate(2)
+    assert frames.start > 0
+    first = data.datasets[0].read(place.trajectory, slice(0, 1))[0]
+    assert torch.equal(u[0, :, -2:], torch.from_numpy(first[train.kept(2).numpy(), :2]))
+    assert torch.equal(u[0, :, -2:], u[-1, :, -2:])

@@ -8,11 +8,12 @@ import torch
 from safetensors.torch import load, save
 
 from sciml.checkpoint import load_operator, save_operator
-from sciml.operators.particles import Prescribed
+from sciml.operators.particles import GNS, Prescribed, particle_channels
+from sciml.operators.particles.state import reference_channels
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.solve import solve
 from sciml.solvers.step_doubling import StepDoubling
-from tests.sciml.operators.particles.clouds import ALL, CLOUDS, box, made, states
+from tests.sciml.operators.particles.clouds import ALL, CLOUDS, box, made, solid, states
 
 every = pytest.mark.parametrize("make", ALL.values(), ids=ALL.keys())
 every_cloud = pytest.mark.parametrize("make", CLOUDS.values(), ids=CLOUDS.keys())
@@ -145,10 +146,30 @@ def test_places_without_a_particle_change_nothing(make):
 def test_inputs_matter(make):
     model = made(make)
     t, dt, y = states(model)
-    for channel in (-1, -2):  # viscosity, type
+    layout = model.frame.layout
+    for channel in (*layout.inputs, layout.type_at):
         other = y.clone()
         other[..., channel] = 7.0
         assert (model.newest(model(t, dt, other).y) - model.newest(model(t, dt, y).y)).abs().max() > 1e-5
+
+
+def test_forces_depend_on_distances_at_rest_and_not_on_where_that_was():
+    model = made(solid)
+    t, dt, y = states(model, dtype=torch.float64)
+    at, new = list(model.frame.layout.reference), model.newest(model(t, dt, y).y)
+    for change, matters in ((lambda x: x + 0.3, False), (lambda x: 1.1 * x, True)):
+        other = y.clone()
+        other[..., at] = change(other[..., at])
+        assert ((model.newest(model(t, dt, other).y) - new).abs().max() > 1e-5) == matters
+    far, further = y.clone(), y.clone()
+    for state, factor in ((far, 1e3), (further, 1e4)):
+        state[..., at] *= factor
+    close(model.newest(model(t, dt, far).y), model.newest(model(t, dt, further).y), 1e-10)
+
+
+def test_half_a_reference_is_refused():
+    with pytest.raises(ValueError, match="reference_y"):
+        GNS(particle_channels(2, static=reference_channels(2)[:1]), box=box(2), radius=0.3)
 
 
 @every
@@ -243,7 +264,7 @@ def test_bad_states_are_named(make):
         model(t, dt, bad)
     with pytest.raises(ValueError, match=r"frames of shape \(batch, .*frames\[:, :"):
         model.pack(torch.zeros(1, 9, 3, 2), torch.zeros(1, 3, 2))
-    with pytest.raises(ValueError, match=r"static of 2 channels .*viscosity.*got 0"):
+    with pytest.raises(ValueError, match=r"static of [24] channels .*viscosity.*got 0"):
         model.pack(torch.zeros(1, model.frame.layout.window, 3, 2))
 
 
