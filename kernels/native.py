@@ -34,12 +34,12 @@ class NativeError(RuntimeError):
 
 
 @cache
-def load(source: Path) -> ctypes.CDLL | None:
-    """The compiled library of a source file, or None where it cannot be had."""
+def load(*sources: Path) -> ctypes.CDLL | None:
+    """The compiled library of source files, taken as one, or None where it cannot be had."""
     if os.environ.get("SCIML_NATIVE") == "0":
         return None
     try:
-        return ctypes.CDLL(str(_built(source.read_text())))
+        return ctypes.CDLL(str(_built("".join(source.read_text() for source in sources))))
     except (NativeError, OSError):
         return None
 

@@ -22,7 +22,7 @@ from sciml.operators.particles import (
 )
 
 FOLDER = Path("runs/simulators")
-WINDOW = 6
+WINDOW, STRIDE = 6, 1
 POINTS, SPARSE = 1000, 200
 RADIUS = {2: 0.025}
 """Of the full graph, in units of the box: about 20 neighbours of a point. That of the sparse graph is wider."""
@@ -71,7 +71,7 @@ class Task:
 
     def trajectories(self, split: str, window: int | None = None) -> Trajectories:
         """With the material as constants of each point."""
-        return Trajectories(self.file, split=split, window=window, parameters=self.material)
+        return Trajectories(self.file, split=split, window=window, stride=STRIDE, parameters=self.material)
 
 
 TASKS = {

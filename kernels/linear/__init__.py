@@ -1,0 +1,1 @@
+"""Linear systems on grids and of sparse rows: products, relaxation sweeps and whole solves."""

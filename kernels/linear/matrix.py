@@ -1,0 +1,95 @@
+"""What sweeps, products and solves need to know of a matrix, whatever it is stored as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .schedule import Schedule, colours, wavefronts
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Which unknowns are coupled: row i to ``neighbours[k, i]``, or to nothing where that is i itself.
+
+    Attributes:
+        neighbours: (coupling, unknown).
+    """
+
+    neighbours: Int[Tensor, "coupling unknown"]
+
+    @cached_property
+    def wavefronts(self) -> Schedule:
+        """Sets of unknowns that a sweep in natural order may visit at once."""
+        return wavefronts(self.neighbours)
+
+    @cached_property
+    def colours(self) -> Schedule:
+        """Sets of unknowns none of which is coupled to another: red and black on a grid of nearest neighbours."""
+        return colours(self.neighbours)
+
+
+@dataclass(frozen=True, eq=False)
+class Couplings:
+    """A matrix row by row, in flat unknowns.
+
+    Attributes:
+        pattern: of its off-diagonal entries.
+        values: the entries, 0 where the pattern has none, (batch or 1, coupling, unknown).
+        diagonal: (batch or 1, unknown).
+    """
+
+    pattern: Pattern
+    values: Float[Tensor, "samples coupling unknown"]
+    diagonal: Float[Tensor, "samples unknown"]
+
+
+@runtime_checkable
+class Matrix(Protocol):
+    """A batch of square matrices over fields (batch, *shape): ``Stencil``, ``Rows``, or your own.
+
+    Attributes:
+        samples: of the batch, 1 where all share one matrix.
+        shape: of a field.
+        symmetric: whether it equals its transpose; conjugate gradients ask.
+    """
+
+    @property
+    def samples(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def symmetric(self) -> bool: ...
+
+    def apply(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
+        """A x, differentiable in x and the entries."""
+        ...
+
+    def transpose(self) -> Matrix:
+        """The transpose."""
+        ...
+
+    def couplings(self) -> Couplings:
+        """Row by row."""
+        ...
+
+    def select(self, rows: Tensor) -> Matrix:
+        """Of these samples alone."""
+        ...
+
+    def detach(self) -> Matrix:
+        """Without gradients."""
+        ...

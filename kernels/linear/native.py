@@ -1,0 +1,119 @@
+"""The C++ twins: calls of stencil.cpp, rows.cpp and solve.cpp."""
+
+from __future__ import annotations
+
+from ctypes import CDLL, c_int, c_int64
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..native import integers, load, pointer
+from .goal import Goal
+from .matrix import Matrix
+from .rows import RowPattern, Rows
+from .stencil import Stencil
+
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("stencil.cpp", "rows.cpp", "solve.cpp"))
+_TYPES = {torch.float32: "float", torch.float64: "double"}
+_APPLY, _RESIDUAL, _FORWARD, _BACKWARD, _PRECONDITION = range(5)
+
+
+def serves(matrix: Matrix, *fields: Tensor) -> bool:
+    """Whether the native kernels can take these: stencils or rows on the CPU, in float32 or float64."""
+    if not isinstance(matrix, Stencil | Rows) or matrix.dtype not in _TYPES:
+        return False
+    if any(not x.is_cpu or x.dtype != matrix.dtype for x in (matrix.values, *fields)):
+        return False
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
+    return _library() is not None
+
+
+def sweep(matrix: Matrix, b: Tensor, x: Tensor, omega: Tensor, *, backward: bool, colours: bool, times: int) -> Tensor:
+    """``sweeps.sweep``."""
+    x = x.contiguous().clone()
+    _act(_BACKWARD if backward else _FORWARD, matrix, b, x, omega, colours, times)
+    return x
+
+
+def precondition(matrix: Matrix, r: Tensor, omega: Tensor, *, colours: bool) -> Tensor:
+    """``sweeps.precondition``."""
+    z = torch.empty_like(r, memory_format=torch.contiguous_format)
+    _act(_PRECONDITION, matrix, r, z, omega, colours, 1)
+    return z
+
+
+def solve(
+    method: int, matrix: Matrix, b: Tensor, x: Tensor, omega: Tensor, goal: Goal, limit: int, *, colours: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``loops.solve_systems``."""
+    x, b = x.contiguous().clone(), b.contiguous()
+    omega, goals = omega.double().contiguous(), torch.stack([goal.rtol, goal.atol]).double()
+    count = len(b)
+    iterations, status = (torch.empty(count, dtype=torch.int64) for _ in range(2))
+    residual = torch.empty(count, dtype=torch.float64)
+    name, arguments, kept = _described(matrix, colours)
+    getattr(_library(), f"solve_{name}")(
+        *arguments, c_int64(method), c_int64(count), pointer(b), pointer(x), pointer(omega), pointer(goals),
+        c_int64(goal.initial), c_int64(limit), pointer(iterations), pointer(status), pointer(residual), c_int(torch.get_num_threads()),
+    )  # fmt: skip
+    del kept
+    return x, iterations, residual, status
+
+
+def _act(what: int, matrix: Matrix, b: Tensor, x: Tensor, omega: Tensor, colours: bool, times: int) -> None:
+    b, omega = b.contiguous(), omega.double().contiguous()
+    name, arguments, kept = _described(matrix, colours)
+    getattr(_library(), f"act_{name}")(
+        *arguments, c_int64(what), c_int64(len(b)), pointer(b), pointer(x), pointer(omega), c_int64(times),
+        c_int(torch.get_num_threads()),
+    )  # fmt: skip
+    del kept
+
+
+def _described(matrix: Matrix, colours: bool) -> tuple[str, list[Any], list[Tensor]]:
+    """The name of the functions, their first arguments, and the tensors that these point into."""
+    if isinstance(matrix, Stencil) and not colours:
+        return _stencil(matrix)
+    return _rows(matrix, colours)
+
+
+def _stencil(matrix: Stencil) -> tuple[str, list[Any], list[Tensor]]:
+    values, diagonal = matrix.values.detach().contiguous(), matrix.diagonal.detach().contiguous()
+    lead, count = 3 - len(matrix.shape), len(matrix.offsets)
+    varies, uneven = (part.numel() > len(part) * width for part, width in ((values, count), (diagonal, 1)))
+    along, down = (0 if len(part) == 1 else part[0].numel() for part in (values, diagonal))
+    offsets = [step for offset in matrix.offsets for step in ((0,) * lead + offset)]
+    form = integers(
+        *(1,) * lead, *matrix.shape, *(0,) * lead, *matrix.periodic, count, varies, uneven, along, down, *offsets
+    )
+    return f"stencil_{_TYPES[matrix.dtype]}", [form, pointer(values), pointer(diagonal)], [values, diagonal]
+
+
+def _rows(matrix: Matrix, colours: bool) -> tuple[str, list[Any], list[Tensor]]:
+    rows = matrix if isinstance(matrix, Rows) else Rows.from_couplings(matrix.couplings())
+    values = rows.values.detach().contiguous()
+    diagonal = values[:, rows.pattern.diagonal].contiguous()
+    structure, n = _structure(rows.pattern, colours), rows.shape[0]
+    along, down = (0, 0) if len(values) == 1 else (values.shape[1], n)
+    form = integers(n, along, down, int(colours))
+    arguments = [form, pointer(values), pointer(diagonal), pointer(structure)]
+    return f"rows_{_TYPES[matrix.dtype]}", arguments, [values, diagonal, structure]
+
+
+@lru_cache(maxsize=64)
+def _structure(pattern: RowPattern, colours: bool) -> Tensor:
+    """Where the rows begin, the columns, and with colours the order of the unknowns and the place of each."""
+    parts = [pattern.begin, pattern.column]
+    if colours:
+        order = pattern.table[0].colours.order
+        parts += [order, order.argsort()]
+    return torch.cat(parts)
+
+
+@cache
+def _library() -> CDLL | None:
+    return load(*_SOURCES)

@@ -1,0 +1,190 @@
+"""Sparse matrices by rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .matrix import Couplings, Pattern
+
+
+@dataclass(frozen=True, eq=False)
+class RowPattern:
+    """Where the entries of a sparse matrix are.
+
+    Attributes:
+        begin: of each row among the entries, and the end, (n + 1,).
+        column: of each entry, ascending within a row, each once, the diagonal among them.
+    """
+
+    begin: Int[Tensor, " row_1"]
+    column: Int[Tensor, " entry"]
+
+    @cached_property
+    def row(self) -> Int[Tensor, " entry"]:
+        """Of each entry."""
+        counts = self.begin.diff()
+        return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+
+    @cached_property
+    def diagonal(self) -> Int[Tensor, " row"]:
+        """Which entries are on the diagonal."""
+        return (self.row == self.column).nonzero()[:, 0]
+
+    @cached_property
+    def table(self) -> tuple[Pattern, Int[Tensor, "coupling row"], Tensor]:
+        """Neighbours of each row as a ``Pattern``, the entries they are, and where there is one."""
+        off = (self.row != self.column).nonzero()[:, 0]
+        row, count = self.row[off], len(self.begin) - 1
+        first = torch.searchsorted(row, row)
+        place = torch.arange(len(off), device=off.device) - first
+        width = int(place.max()) + 1 if len(off) else 0
+        own = torch.arange(count, device=off.device)
+        neighbours, entries = own.expand(width, -1).clone(), off.new_zeros(width, count)
+        there = torch.zeros(width, count, dtype=torch.bool, device=off.device)
+        neighbours[place, row], entries[place, row], there[place, row] = self.column[off], off, True
+        return Pattern(neighbours), entries, there
+
+    @cached_property
+    def transposed(self) -> tuple[RowPattern, Int[Tensor, " entry"]]:
+        """The pattern of the transpose, and the entry that each of its entries is."""
+        order = torch.argsort(self.column * len(self.begin) + self.row)
+        counts = torch.bincount(self.column, minlength=len(self.begin) - 1)
+        begin = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return RowPattern(begin, self.row[order]), order
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A batch of sparse matrices of one pattern, over vectors (batch, n).
+
+    Args:
+        pattern: see ``RowPattern``; ``Rows.of`` makes one.
+        values: of the entries, (samples, entry).
+    """
+
+    pattern: RowPattern
+    values: Float[Tensor, "samples entry"]
+
+    @classmethod
+    def of(cls, matrix: Any) -> Rows:
+        """From a square sparse matrix of torch or scipy, or a dense tensor (n, n), whose zeros are left out.
+
+        Raises:
+            ValueError: it is not square, or has no diagonal entry in some row.
+        """
+        coo = _coordinates(matrix)
+        (row, column), values = coo.indices(), coo.values()
+        n = coo.shape[0]
+        if coo.dim() != 2 or coo.shape[1] != n:
+            raise ValueError(f"Expected a square matrix, got {tuple(coo.shape)}.")
+        counts = torch.bincount(row, minlength=n)
+        pattern = RowPattern(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), column)
+        missing = torch.ones(n, dtype=torch.bool, device=row.device)
+        missing[row[row == column]] = False
+        if bool(missing.any()):
+            raise ValueError(
+                f"Expected an entry on the diagonal of every row, got none in row {int(missing.nonzero()[0, 0])}, one "
+                f"of {int(missing.sum())}. Relaxation divides by it."
+            )
+        return cls(pattern, values[None])
+
+    @classmethod
+    def from_couplings(cls, couplings: Couplings) -> Rows:
+        """The same matrices, as rows."""
+        pattern, chosen = _pattern_of(couplings.pattern)
+        values, diagonal = couplings.values, couplings.diagonal[:, None]
+        count = max(len(values), len(diagonal))
+        every = torch.cat([part.expand(count, -1, -1) for part in (diagonal, values)], dim=1)
+        return cls(pattern, every.flatten(1)[:, chosen])
+
+    @property
+    def samples(self) -> int:
+        """Of the batch, 1 where all share one matrix."""
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n,)."""
+        return (len(self.pattern.begin) - 1,)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the entries."""
+        return self.values.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the entries are."""
+        return self.values.device
+
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether it equals its transpose, to rounding."""
+        other = self.transpose()
+        same = torch.equal(self.pattern.column, other.pattern.column)
+        if not same or not torch.equal(self.pattern.begin, other.pattern.begin):
+            return False
+        a, b = self.values.detach(), other.values.detach()
+        return bool((a - b).abs().max() <= 8 * torch.finfo(self.dtype).eps * a.abs().max())
+
+    def apply(self, x: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
+        """A x, differentiable in x and the values."""
+        products = self.values * x[:, self.pattern.column]
+        return torch.zeros_like(products[:, :1]).expand(-1, self.shape[0]).index_add(1, self.pattern.row, products)
+
+    def transpose(self) -> Rows:
+        """The transpose."""
+        pattern, order = self.pattern.transposed
+        return Rows(pattern, self.values[:, order])
+
+    def couplings(self) -> Couplings:
+        """Row by row."""
+        pattern, entries, there = self.pattern.table
+        values = torch.where(there, self.values[:, entries], self.values.new_zeros(()))
+        return Couplings(pattern, values, self.values[:, self.pattern.diagonal])
+
+    def select(self, rows: Tensor) -> Rows:
+        """Of these samples alone."""
+        return self if len(self.values) == 1 else replace(self, values=self.values[rows])
+
+    def detach(self) -> Rows:
+        """Without gradients."""
+        return replace(self, values=self.values.detach())
+
+    def shifted(self, shift: float | Tensor) -> Rows:
+        """A + shift I; one shift, or one for each sample (batch,)."""
+        shift = torch.as_tensor(shift, dtype=self.dtype, device=self.device).reshape(-1, 1)
+        unit = torch.zeros_like(self.values[0]).index_fill(0, self.pattern.diagonal, 1.0)
+        return replace(self, values=self.values + shift * unit)
+
+
+@lru_cache(maxsize=64)
+def _pattern_of(pattern: Pattern) -> tuple[RowPattern, Tensor]:
+    """As rows, and where in the table of the diagonal and the couplings, one below the other, each entry is."""
+    neighbours = pattern.neighbours
+    own = torch.arange(neighbours.shape[1], device=neighbours.device)
+    column = torch.cat([own[None], neighbours])
+    there = torch.cat([torch.ones_like(own[None], dtype=torch.bool), neighbours != own])
+    row = own.expand_as(column)
+    order = torch.argsort((row * len(own) + column)[there])
+    chosen = there.flatten().nonzero()[:, 0][order]
+    counts = there.sum(dim=0)
+    begin = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return RowPattern(begin, column.flatten()[chosen]), chosen
+
+
+def _coordinates(matrix: Any) -> Tensor:
+    """As a coalesced sparse tensor of coordinates."""
+    if isinstance(matrix, Tensor):
+        return (matrix if matrix.layout == torch.sparse_coo else matrix.to_sparse_coo()).coalesce()
+    if hasattr(matrix, "tocoo"):
+        coo = matrix.tocoo()
+        indices = torch.stack([torch.as_tensor(coo.row), torch.as_tensor(coo.col)]).long()
+        return torch.sparse_coo_tensor(indices, torch.as_tensor(coo.data), coo.shape).coalesce()
+    raise ValueError(f"Expected a sparse matrix of torch or scipy, or a dense tensor, got {type(matrix).__name__}.")
