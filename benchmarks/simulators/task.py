@@ -22,7 +22,7 @@ from sciml.operators.particles import (
 )
 
 FOLDER = Path("runs/simulators")
-WINDOW, STRIDE = 6, 1
+WINDOW = 6
 POINTS, SPARSE = 1000, 200
 RADIUS = {2: 0.025}
 """Of the full graph, in units of the box: about 20 neighbours of a point. That of the sparse graph is wider."""
@@ -35,6 +35,7 @@ SMALL = GIOROMConfig(
     token=32,
     to_grid=(32, 32, 32),
     from_grid=(32, 32),
+    spacing=1.5,
 )
 
 
@@ -71,7 +72,7 @@ class Task:
 
     def trajectories(self, split: str, window: int | None = None) -> Trajectories:
         """With the material as constants of each point."""
-        return Trajectories(self.file, split=split, window=window, stride=STRIDE, parameters=self.material)
+        return Trajectories(self.file, split=split, window=window, parameters=self.material)
 
 
 TASKS = {

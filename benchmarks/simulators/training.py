@@ -17,7 +17,7 @@ from sciml.training import FitSettings, fit
 
 from .task import FOLDER, MODELS, POINTS, RADIUS, SPARSE, Task
 
-BATCH, NOISE, RATE = 2, 0.05, 1e-3
+BATCH, NOISE, RATE = 2, 0.005, 1e-3
 
 DECODERS: dict[str, Callable[[DensePairs, float], nn.Module]] = {
     "reference": lambda pairs, radius: ReferenceDecoder(pairs.channels, radius=1.5 * radius),

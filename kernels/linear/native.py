@@ -58,7 +58,8 @@ def solve(
     name, arguments, kept = _described(matrix, colours)
     getattr(_library(), f"solve_{name}")(
         *arguments, c_int64(method), c_int64(count), pointer(b), pointer(x), pointer(omega), pointer(goals),
-        c_int64(goal.initial), c_int64(limit), pointer(iterations), pointer(status), pointer(residual), c_int(torch.get_num_threads()),
+        c_int64(goal.initial), c_int64(limit), pointer(iterations), pointer(status), pointer(residual),
+        c_int(torch.get_num_threads()),
     )  # fmt: skip
     del kept
     return x, iterations, residual, status

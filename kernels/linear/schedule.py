@@ -50,7 +50,7 @@ def colours(neighbours: Int[Tensor, "coupling unknown"]) -> Schedule:
 
 def _levels(table: np.ndarray) -> np.ndarray:
     """The length of the longest chain of ever smaller neighbours that starts at each unknown."""
-    couplings, count = table.shape
+    count = table.shape[1]
     own = np.arange(count)
     waiting = (table < own).sum(axis=0)
     target = np.broadcast_to(own, table.shape)[table < own]

@@ -2,8 +2,8 @@
 
 One sweep of successive over-relaxation is x <- x + (D / omega + L)^-1 (b - A x), with D the diagonal and L the entries
 to unknowns that come earlier; backward, the entries to later ones. Young, "Iterative Solution of Large Linear Systems",
-1971. Here unknowns that depend on none of each other are updated at once; the C++ twin visits one after another, which is
-the same but for rounding.
+1971. Here unknowns that depend on none of each other are updated at once; the C++ twin visits one after another, which
+is the same but for rounding.
 """
 
 from __future__ import annotations

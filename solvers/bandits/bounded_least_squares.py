@@ -1,0 +1,59 @@
+"""Small least-squares problems with bounds, from their normal equations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def bounded_least_squares(gram: np.ndarray, moment: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """theta with |theta| <= bound that minimises theta G theta - 2 g theta; without active bounds the shortest.
+
+    Stark, Parker, "Bounded-variable least squares: an algorithm and applications", 1995: coefficients that want to
+    leave are held at their bounds, and let go where that lowers the sum.
+
+    Args:
+        gram: G, symmetric and positive semidefinite.
+        moment: g.
+        bound: > 0, of each coefficient.
+    """
+    theta = _least(gram, moment)
+    if (np.abs(theta) <= bound).all():
+        return theta
+    theta, held = np.clip(theta, -bound, bound), np.abs(theta) >= bound
+    for _ in range(4 * len(bound)):
+        theta, held = _descend(gram, moment, bound, theta, held)
+        slope = gram @ theta - moment
+        wrong = np.where(held, slope * np.sign(theta), 0.0)
+        if wrong.max() <= 1e-12 * max(np.abs(moment).max(), 1e-300):
+            break
+        held[wrong.argmax()] = False
+    return theta
+
+
+def _descend(
+    gram: np.ndarray, moment: np.ndarray, bound: np.ndarray, theta: np.ndarray, held: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The least sum over the coefficients that are free, holding those that reach a bound on the way."""
+    while not held.all():
+        free = ~held
+        wanted = theta.copy()
+        wanted[free] = _least(gram[np.ix_(free, free)], moment[free] - gram[np.ix_(free, held)] @ theta[held])
+        over = free & (np.abs(wanted) > bound)
+        if not over.any():
+            return wanted, held
+        way = wanted - theta
+        room = (np.sign(way) * bound - theta)[over] / way[over]
+        part = np.clip(room.min(), 0.0, 1.0)
+        first = np.flatnonzero(over)[room.argmin()]
+        theta = theta + part * way
+        theta[first] = np.sign(way[first]) * bound[first]
+        held = held.copy()
+        held[first] = True
+    return theta, held
+
+
+def _least(gram: np.ndarray, moment: np.ndarray) -> np.ndarray:
+    """The shortest solution of G theta = g."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > 1e-10 * max(values[-1], 1e-300)
+    return vectors[:, kept] @ ((vectors[:, kept].T @ moment) / values[kept])
