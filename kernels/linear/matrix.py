@@ -34,6 +34,10 @@ class Pattern:
         return colours(self.neighbours)
 
 
+ROUNDING = 8
+"""Machine epsilons of asymmetry that count as rounding."""
+
+
 @dataclass(frozen=True, eq=False)
 class Couplings:
     """A matrix row by row, in flat unknowns.
@@ -56,7 +60,10 @@ class Matrix(Protocol):
     Attributes:
         samples: of the batch, 1 where all share one matrix.
         shape: of a field.
-        symmetric: whether it equals its transpose; conjugate gradients ask.
+        entries: the tensors that it is made of, which gradients are for.
+        diagonal: (samples, ...).
+        asymmetry: largest difference from the transpose over the largest entry, (samples,).
+        symmetric: whether it equals its transpose to rounding; conjugate gradients ask.
     """
 
     @property
@@ -70,6 +77,15 @@ class Matrix(Protocol):
 
     @property
     def device(self) -> torch.device: ...
+
+    @property
+    def entries(self) -> tuple[Tensor, ...]: ...
+
+    @property
+    def diagonal(self) -> Tensor: ...
+
+    @property
+    def asymmetry(self) -> Float[Tensor, " samples"]: ...
 
     @property
     def symmetric(self) -> bool: ...
@@ -90,6 +106,6 @@ class Matrix(Protocol):
         """Of these samples alone."""
         ...
 
-    def detach(self) -> Matrix:
-        """Without gradients."""
+    def with_entries(self, *entries: Tensor) -> Matrix:
+        """The same matrix of other tensors."""
         ...

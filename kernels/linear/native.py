@@ -39,6 +39,20 @@ def sweep(matrix: Matrix, b: Tensor, x: Tensor, omega: Tensor, *, backward: bool
     return x
 
 
+def product(matrix: Matrix, x: Tensor) -> Tensor:
+    """``products.product``."""
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    _act(_APPLY, matrix, x, y, torch.ones(len(x)), False, 1)
+    return y
+
+
+def residual(matrix: Matrix, b: Tensor, x: Tensor) -> Tensor:
+    """``products.residual``."""
+    r = x.contiguous().clone()
+    _act(_RESIDUAL, matrix, b, r, torch.ones(len(x)), False, 1)
+    return r
+
+
 def precondition(matrix: Matrix, r: Tensor, omega: Tensor, *, colours: bool) -> Tensor:
     """``sweeps.precondition``."""
     z = torch.empty_like(r, memory_format=torch.contiguous_format)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .matrix import Couplings, Pattern
+from .matrix import ROUNDING, Couplings, Pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,15 +123,24 @@ class Rows:
         """Where the entries are."""
         return self.values.device
 
+    @property
+    def diagonal(self) -> Float[Tensor, "samples n"]:
+        """The diagonal."""
+        return self.values[:, self.pattern.diagonal]
+
     @cached_property
-    def symmetric(self) -> bool:
-        """Whether it equals its transpose, to rounding."""
-        other = self.transpose()
+    def asymmetry(self) -> Float[Tensor, " samples"]:
+        """Largest difference from the transpose over the largest entry."""
+        other, a = self.transpose(), self.values.detach()
         same = torch.equal(self.pattern.column, other.pattern.column)
         if not same or not torch.equal(self.pattern.begin, other.pattern.begin):
-            return False
-        a, b = self.values.detach(), other.values.detach()
-        return bool((a - b).abs().max() <= 8 * torch.finfo(self.dtype).eps * a.abs().max())
+            return torch.full((len(a),), torch.inf, dtype=self.dtype, device=self.device)
+        return (a - other.values.detach()).abs().amax(dim=1) / a.abs().amax(dim=1)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether it equals its transpose, to rounding."""
+        return bool((self.asymmetry <= ROUNDING * torch.finfo(self.dtype).eps).all())
 
     def apply(self, x: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
         """A x, differentiable in x and the values."""
@@ -153,15 +162,35 @@ class Rows:
         """Of these samples alone."""
         return self if len(self.values) == 1 else replace(self, values=self.values[rows])
 
+    @property
+    def entries(self) -> tuple[Tensor]:
+        """The values."""
+        return (self.values,)
+
+    def with_entries(self, *entries: Tensor) -> Rows:
+        """The same pattern with other values."""
+        return replace(self, values=entries[0])
+
     def detach(self) -> Rows:
         """Without gradients."""
-        return replace(self, values=self.values.detach())
+        return self._like(self.with_entries(self.values.detach()))
 
     def shifted(self, shift: float | Tensor) -> Rows:
         """A + shift I; one shift, or one for each sample (batch,)."""
         shift = torch.as_tensor(shift, dtype=self.dtype, device=self.device).reshape(-1, 1)
         unit = torch.zeros_like(self.values[0]).index_fill(0, self.pattern.diagonal, 1.0)
-        return replace(self, values=self.values + shift * unit)
+        return self._like(replace(self, values=self.values + shift * unit))
+
+    def scaled(self, factor: float | Tensor) -> Rows:
+        """factor A; one factor, or one for each sample (batch,)."""
+        factor = torch.as_tensor(factor, dtype=self.dtype, device=self.device).reshape(-1, 1)
+        return self._like(replace(self, values=self.values * factor))
+
+    def _like(self, other: Rows) -> Rows:
+        """Another matrix that is as symmetric as this one, which need not be found out again."""
+        if "asymmetry" in self.__dict__:
+            other.__dict__["asymmetry"] = self.asymmetry
+        return other
 
 
 @lru_cache(maxsize=64)

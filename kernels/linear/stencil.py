@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .matrix import Couplings, Pattern
+from .matrix import ROUNDING, Couplings, Pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +88,21 @@ class Stencil:
         return self.values.device
 
     @cached_property
-    def symmetric(self) -> bool:
-        """Whether it equals its transpose, to rounding."""
+    def asymmetry(self) -> Float[Tensor, " samples"]:
+        """Largest difference from the transpose over the largest coupling."""
         mine, other = self.detach(), self.detach().transpose()
         if set(mine.offsets) != set(other.offsets):
-            return False
+            return torch.full((len(self.values),), torch.inf, dtype=self.dtype, device=self.device)
         order = [other.offsets.index(offset) for offset in mine.offsets]
-        a, b = mine._inside(), other._inside()[:, order]
-        return bool((a - b).abs().max() <= 8 * torch.finfo(self.dtype).eps * a.abs().max()) if a.numel() else True
+        a, b = mine._inside().flatten(1), other._inside()[:, order].flatten(1)
+        if not a.shape[1]:
+            return a.new_zeros(len(a))
+        return (a - b).abs().amax(dim=1) / a.abs().amax(dim=1).clamp(min=torch.finfo(self.dtype).tiny)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether it equals its transpose, to rounding."""
+        return bool((self.asymmetry <= ROUNDING * torch.finfo(self.dtype).eps).all())
 
     def apply(self, x: Float[Tensor, "batch *space"]) -> Float[Tensor, "batch *space"]:
         """A x, differentiable in x, values and diagonal."""
@@ -128,19 +135,35 @@ class Stencil:
         values, diagonal = (part if len(part) == 1 else part[rows] for part in (self.values, self.diagonal))
         return replace(self, values=values, diagonal=diagonal)
 
+    @property
+    def entries(self) -> tuple[Tensor, Tensor]:
+        """Values and diagonal."""
+        return self.values, self.diagonal
+
+    def with_entries(self, *entries: Tensor) -> Stencil:
+        """The same stencil with other values and diagonal."""
+        values, diagonal = entries
+        return replace(self, values=values, diagonal=diagonal)
+
     def detach(self) -> Stencil:
         """Without gradients."""
-        return replace(self, values=self.values.detach(), diagonal=self.diagonal.detach())
+        return self._like(self.with_entries(self.values.detach(), self.diagonal.detach()))
 
     def shifted(self, shift: float | Tensor) -> Stencil:
         """A + shift I; one shift, or one for each sample (batch,)."""
         shift = torch.as_tensor(shift, dtype=self.dtype, device=self.device).reshape(-1, *[1] * len(self.shape))
-        return replace(self, diagonal=self.diagonal + shift)
+        return self._like(replace(self, diagonal=self.diagonal + shift))
 
     def scaled(self, factor: float | Tensor) -> Stencil:
         """factor A; one factor, or one for each sample (batch,)."""
         factor = torch.as_tensor(factor, dtype=self.dtype, device=self.device).reshape(-1, *[1] * len(self.shape))
-        return replace(self, diagonal=self.diagonal * factor, values=self.values * factor[:, None])
+        return self._like(replace(self, diagonal=self.diagonal * factor, values=self.values * factor[:, None]))
+
+    def _like(self, other: Stencil) -> Stencil:
+        """Another matrix that is as symmetric as this one, which need not be found out again."""
+        if "asymmetry" in self.__dict__:
+            other.__dict__["asymmetry"] = self.asymmetry
+        return other
 
     @property
     def _constant(self) -> bool:

@@ -1,0 +1,35 @@
+"""Linear solvers for grids and sparse rows, which bandits can tune."""
+
+from sciml.kernels.linear.matrix import Matrix
+from sciml.kernels.linear.rows import Rows
+from sciml.kernels.linear.stencil import Stencil, nearest_offsets
+
+from .grids import diffusion_matrix, nine_point_laplacian, nodal_laplacian
+from .krylov import CG, SSORPCG, BiCGStab
+from .preconditioner import Diagonal, Preconditioner, SSORPreconditioner
+from .relaxation import SOR, Jacobi
+from .solution import LinearSolution, LinearSolveError, LinearStatus
+from .solving import LinearSolver, Stopping
+
+__all__ = [
+    "CG",
+    "SOR",
+    "SSORPCG",
+    "BiCGStab",
+    "Diagonal",
+    "Jacobi",
+    "LinearSolution",
+    "LinearSolveError",
+    "LinearSolver",
+    "LinearStatus",
+    "Matrix",
+    "Preconditioner",
+    "Rows",
+    "SSORPreconditioner",
+    "Stencil",
+    "Stopping",
+    "diffusion_matrix",
+    "nearest_offsets",
+    "nine_point_laplacian",
+    "nodal_laplacian",
+]
