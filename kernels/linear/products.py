@@ -1,4 +1,4 @@
-"""A x and b - A x, by the fastest way there is and without a gradient."""
+"""A x and b - A x, by the fastest way there is: with a gradient where one is asked for."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from . import native
 from .matrix import Matrix
 
 
-@torch.no_grad()
 def product(matrix: Matrix, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch *shape"]:
     """A x."""
-    return native.product(matrix, x) if native.serves(matrix, x) else matrix.apply(x)
+    return native.product(matrix, x) if _plain(matrix, x) and native.serves(matrix, x) else matrix.apply(x)
 
 
-@torch.no_grad()
 def residual(
     matrix: Matrix, b: Float[Tensor, "batch *shape"], x: Float[Tensor, "batch *shape"]
 ) -> Float[Tensor, "batch *shape"]:
     """b - A x."""
-    return native.residual(matrix, b, x) if native.serves(matrix, b, x) else b - matrix.apply(x)
+    plain = _plain(matrix, b, x) and native.serves(matrix, b, x)
+    return native.residual(matrix, b, x) if plain else b - matrix.apply(x)
+
+
+def _plain(matrix: Matrix, *fields: Tensor) -> bool:
+    """Whether no gradient is asked for."""
+    return not torch.is_grad_enabled() or not any(x.requires_grad for x in (*matrix.entries, *fields))

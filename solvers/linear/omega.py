@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +21,7 @@ def check_omega(omega: OmegaLike) -> None:
     """Refuse a bandit with arms outside (0, 2), and what is no omega at all: ValueError."""
     if isinstance(omega, float | int | Tensor):
         return
-    if not isinstance(omega, Bandit):
+    if not _learns(omega):
         raise ValueError(f"Expected omega as a number, a tensor (batch,), or a bandit, got {type(omega).__name__}.")
     if not ((omega.arms > 0) & (omega.arms < 2)).all():
         raise ValueError(f"Expected arms between 0 and 2, where relaxation can converge, got {omega.arms.tolist()}.")
@@ -42,7 +42,7 @@ class Choice:
     def __init__(self, omega: OmegaLike, b: Tensor, context: float | Tensor | None = None) -> None:
         self._bandit: Bandit | None = None
         count, device = len(b), b.device
-        if isinstance(omega, Bandit):
+        if _learns(omega):
             self._bandit, self._device = omega, device
             self._context = None if context is None else _each(context, count, "context").cpu()
             self.fixed: Float[Tensor, " batch"] | None = None
@@ -65,6 +65,11 @@ class Choice:
         if self._bandit is not None:
             cost = torch.where(converged, iterations, limit)
             self._bandit.update(cost.cpu().double())
+
+
+def _learns(omega: object) -> TypeGuard[Bandit]:
+    """Whether it is a bandit; asking for all of the protocol takes longer than a small solve."""
+    return hasattr(omega, "pull") and hasattr(omega, "update")
 
 
 def _each(value: Any, count: int, name: str) -> Tensor:
