@@ -63,17 +63,17 @@ class Problem:
 
 
 class Counting:
-    """A solver that keeps the iterations of its solves, and the context that it was told."""
+    """A solver that keeps the iterations of its solves, and the omegas that it took."""
 
-    def __init__(self, solver: Any, *, told: bool = True) -> None:
-        self.solver, self.told = solver, told
+    def __init__(self, solver: Any) -> None:
+        self.solver = solver
         self.iterations: list[int] = []
         self.omegas: list[float] = []
 
     def __call__(
         self, matrix: Stencil, b: Tensor, x0: Tensor | None = None, *, context: Tensor | None = None
     ) -> LinearSolution:
-        solution = self.solver(matrix, b, x0, context=context) if self.told else self.solver(matrix, b, x0)
+        solution: LinearSolution = self.solver(matrix, b, x0, context=context)
         self.iterations.append(int(solution.iterations[0]))
         if solution.omega is not None:
             self.omegas.append(float(solution.omega[0]))
@@ -91,7 +91,7 @@ def simulate(problem: Problem, solver: Counting, steps: int) -> dict[str, Any]:
 
 def candidates() -> dict[str, Callable[[int], Counting]]:
     """The methods, from a seed."""
-    found: dict[str, Callable[[int], Counting]] = {"CG": lambda seed: Counting(CG(), told=False)}
+    found: dict[str, Callable[[int], Counting]] = {"CG": lambda seed: Counting(CG())}
     for omega in OMEGAS:
         found[f"omega {omega}"] = lambda seed, omega=omega: Counting(SSORPCG(omega))  # type: ignore[misc]
     for name, make in list(learners(INTERVAL).items())[:3]:

@@ -42,8 +42,8 @@ def offsets_table(found: dict[str, Any]) -> list[str]:
     rounds = found["rounds"]
     lines = [
         "", "## Random offsets, SOR", "",
-        f"Iterations a system over {rounds} systems, mean and standard deviation of {found['trials']} trials, and in the "
-        "last fifth.", "",
+        f"Iterations a system over {rounds} systems, mean and standard deviation of {found['trials']} trials, and in "
+        "the last fifth.", "",
         "| | high variance | last fifth | low variance | last fifth |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name in sorted(found["high"], key=lambda name: sum(found["high"][name]["totals"])):

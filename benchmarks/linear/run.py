@@ -4,9 +4,9 @@
     OMP_NUM_THREADS=1 python -m benchmarks.linear.run heat [--nx 25 50 100 200] [--trials 3]
     python -m benchmarks.linear.run report
 
-``offsets``: 5,000 shifted Laplacians of a 10 x 10 grid by SOR, with offsets of high and of low variance. ``heat``: 5,000
-steps of heat in a square by Crank-Nicolson and SSOR-PCG. Seconds are of whole simulations, one after another in one
-process; keep the machine quiet. Results are in results/linear: numbers, report.md, and pictures.
+``offsets``: 5,000 shifted Laplacians of a 10 x 10 grid by SOR, with offsets of high and of low variance. ``heat``:
+5,000 steps of heat in a square by Crank-Nicolson and SSOR-PCG. Seconds are of whole simulations, one after another in
+one process; keep the machine quiet. Results are in results/linear: numbers, report.md, and pictures.
 """
 
 from __future__ import annotations

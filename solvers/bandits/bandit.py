@@ -60,7 +60,7 @@ class Rounds:
     """
 
     def __init__(self, arms: Tensor | np.ndarray | Sequence[float]) -> None:
-        self.arms = np.array(torch.as_tensor(arms, dtype=torch.float64).cpu())
+        self.arms = torch.as_tensor(arms, dtype=torch.float64).cpu().numpy().copy()
         if self.arms.ndim != 1 or not len(self.arms) or not np.isfinite(self.arms).all():
             raise ValueError(f"Expected arms as a list of one finite number or more, got shape {self.arms.shape}.")
         if len(np.unique(self.arms)) < len(self.arms):

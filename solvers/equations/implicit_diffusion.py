@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -11,16 +10,8 @@ from torch import Tensor, nn
 
 from sciml.kernels.linear.products import product
 from sciml.kernels.linear.stencil import Stencil
-from sciml.solvers.linear.solution import LinearSolution
+from sciml.solvers.linear.solving import LinearSolver
 from sciml.solvers.stepper import Step
-
-
-class TunableSolver(Protocol):
-    """A linear solver that is told a context, such as ``SSORPCG``."""
-
-    def __call__(
-        self, matrix: Stencil, b: Tensor, x0: Tensor | None = None, *, context: Tensor | None = None
-    ) -> LinearSolution: ...
 
 
 class ImplicitDiffusion(nn.Module):
@@ -48,7 +39,7 @@ class ImplicitDiffusion(nn.Module):
     def __init__(
         self,
         matrix: Stencil,
-        solver: TunableSolver,
+        solver: LinearSolver,
         *,
         conductivity: float | Callable[[Tensor], Tensor] = 1.0,
         source: Callable[[Tensor], Tensor] | None = None,
@@ -85,6 +76,12 @@ class ImplicitDiffusion(nn.Module):
         solution = self.solver(system, right, u, context=self._kappa(t))
         self.iterations = solution.iterations
         return Step(y=solution.x[:, None], evaluations=solution.iterations)
+
+    def select(self, rows: Tensor) -> ImplicitDiffusion:
+        """The same for these samples alone."""
+        return ImplicitDiffusion(
+            self.matrix.select(rows), self.solver, conductivity=self.conductivity, source=self.source, theta=self.theta
+        )
 
     def _kappa(self, t: Tensor) -> Tensor:
         if callable(self.conductivity):

@@ -50,7 +50,7 @@ class SSORPCG:
         *,
         context: float | Tensor | None = None,
     ) -> LinearSolution:
-        """See ``LinearSolver``; ``context`` is what a bandit is told, a number or (batch,)."""
+        """See ``LinearSolver``."""
         if context is None and self.context is not None:
             context = self.context(matrix, b)
         needs = Needs(diagonal=True, symmetric=True)
@@ -75,7 +75,12 @@ class CG:
         self.preconditioner, self.stopping = preconditioner, as_stopping(tol)
 
     def __call__(
-        self, matrix: Matrix, b: Float[Tensor, "batch *shape"], x0: Float[Tensor, "batch *shape"] | None = None
+        self,
+        matrix: Matrix,
+        b: Float[Tensor, "batch *shape"],
+        x0: Float[Tensor, "batch *shape"] | None = None,
+        *,
+        context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
         needs = Needs(symmetric=True)
@@ -128,7 +133,12 @@ class BiCGStab:
         self.preconditioner, self.stopping = preconditioner, as_stopping(tol)
 
     def __call__(
-        self, matrix: Matrix, b: Float[Tensor, "batch *shape"], x0: Float[Tensor, "batch *shape"] | None = None
+        self,
+        matrix: Matrix,
+        b: Float[Tensor, "batch *shape"],
+        x0: Float[Tensor, "batch *shape"] | None = None,
+        *,
+        context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
         return solve_linear(self._iterate, matrix, b, x0, None, name="BiCGStab", stopping=self.stopping, needs=Needs())

@@ -56,7 +56,7 @@ class SOR:
         *,
         context: float | Tensor | None = None,
     ) -> LinearSolution:
-        """See ``LinearSolver``; ``context`` is what a bandit is told, a number or (batch,)."""
+        """See ``LinearSolver``."""
         if context is None and self.context is not None:
             context = self.context(matrix, b)
         return solve_linear(
@@ -86,7 +86,12 @@ class Jacobi:
         self.omega, self.stopping = omega, as_stopping(tol)
 
     def __call__(
-        self, matrix: Matrix, b: Float[Tensor, "batch *shape"], x0: Float[Tensor, "batch *shape"] | None = None
+        self,
+        matrix: Matrix,
+        b: Float[Tensor, "batch *shape"],
+        x0: Float[Tensor, "batch *shape"] | None = None,
+        *,
+        context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
         return solve_linear(

@@ -22,9 +22,20 @@ class LinearSolver(Protocol):
     """``solver(matrix, b) -> LinearSolution``."""
 
     def __call__(
-        self, matrix: Matrix, b: Float[Tensor, "batch *shape"], x0: Float[Tensor, "batch *shape"] | None = None
+        self,
+        matrix: Matrix,
+        b: Float[Tensor, "batch *shape"],
+        x0: Float[Tensor, "batch *shape"] | None = None,
+        *,
+        context: float | Tensor | None = None,
     ) -> LinearSolution:
-        """Solve A x = b for each sample, starting at x0 (0 by default); differentiable in b and the matrix.
+        """Solve A x = b for each sample; differentiable in b and the matrix.
+
+        Args:
+            matrix: A.
+            b: right-hand sides.
+            x0: where to start, 0 by default.
+            context: what a bandit is told of the systems, a number or (batch,); solvers without one do not look at it.
 
         Raises:
             LinearSolveError: some systems could not be solved; it holds the solution of the others.
