@@ -10,6 +10,7 @@ from .preconditioner import Diagonal, Preconditioner, SSORPreconditioner
 from .relaxation import SOR, Jacobi
 from .solution import LinearSolution, LinearSolveError, LinearStatus
 from .solving import LinearSolver, Stopping
+from .tuned import Tuned
 
 __all__ = [
     "CG",
@@ -28,6 +29,7 @@ __all__ = [
     "SSORPreconditioner",
     "Stencil",
     "Stopping",
+    "Tuned",
     "diffusion_matrix",
     "nearest_offsets",
     "nine_point_laplacian",
