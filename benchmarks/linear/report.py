@@ -32,6 +32,8 @@ def write_report(out: Path) -> str:
         lines += heat_tables(runs)
         draw_heat(runs, out / "heat.png")
         draw_actions(runs[-1], out / "heat-actions.png")
+    if (out / "beyond.json").exists():
+        lines += beyond_tables(json.loads((out / "beyond.json").read_text()))
     text = "\n".join([*lines, ""])
     (out / "report.md").write_text(text)
     return text
@@ -66,6 +68,36 @@ def heat_tables(runs: list[dict[str, Any]]) -> list[str]:
             cells = [_mean([row[key] * scale for row in run["methods"].get(name, []) if row.get(key)]) for run in runs]
             if any(cells):
                 lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def beyond_tables(found: dict[str, Any]) -> list[str]:
+    """Seconds by the way to choose, and by who learns."""
+    grids = list(dict.fromkeys((row["nx"], row["steps"]) for row in found["joint"]))
+    lines = [
+        "", "## The method learnt with omega", "",
+        "Seconds of the heat simulation; in brackets the share of steps in which multigrid was chosen.", "",
+        "| | " + " | ".join(f"nx = {nx}, {steps} steps" for nx, steps in grids) + " |", "|---|" + "---|" * len(grids),
+    ]  # fmt: skip
+    for name in dict.fromkeys(row["method"] for row in found["joint"]):
+        cells = []
+        for grid in grids:
+            rows = [row for row in found["joint"] if (row["nx"], row["steps"]) == grid and row["method"] == name]
+            share = [row["multigrid"] for row in rows if "multigrid" in row]
+            cells.append(
+                _mean([row["seconds"] for row in rows]) + (f" ({statistics.mean(share):.2f})" if share else "")
+            )
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += [
+        "", "## A learner that a batch shares", "",
+        "Simulations of different conductivities, each with a ChebCB of its own, one after another, or all at once "
+        "with one.", "",
+        "| nx | simulations | | iterations a system | milliseconds a system |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in found["shared"]:
+        systems = row["steps"] * row["count"]
+        cost = f"{row['iterations'] / systems:.3f} | {1e3 * row['seconds'] / systems:.3f}"
+        lines.append(f"| {row['nx']} | {row['count']} | {row['method']} | {cost} |")
     return lines
 
 
