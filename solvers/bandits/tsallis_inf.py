@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from .bandit import Contexts, Costs, Rounds
 from .draws import Draws, choose
 
-_NEWTON = 60
+_NEWTON = 20  # steps at most: five have been enough
 
 
 class TsallisINF:
@@ -91,24 +92,23 @@ class TsallisINF:
 def tsallis_probabilities(losses: np.ndarray, rate: float, guess: float | None = None) -> tuple[np.ndarray, float]:
     """p = 4 / (rate (losses - x))^2 with sum 1, and x < min(losses).
 
-    The sum is convex and increasing in x, so that Newton's method falls monotonically from any x at which it is at
-    least 1, such as min - 2 / rate. A guess from the round before is used where it is such a point.
+    sum(p)^(-1/2) increases with gap = min(losses) - x, concave and nearly straight: Newton's method for its being 1
+    never jumps too far, from any guess, and takes a few steps. x itself, beside large losses, would be too coarse.
 
     Args:
         losses: of the arms.
         rate: of learning, > 0.
         guess: x of a similar problem.
     """
-    least = losses.min()
-    x = least - 2 / rate
-    if guess is not None and x > guess >= least - 2 * np.sqrt(len(losses)) / rate:
-        inverse = 2 / (rate * (losses - guess))
-        x = guess if (inverse * inverse).sum() >= 1 else x
+    least, unit = float(losses.min()), 2 / rate
+    beyond = losses - least
+    most = unit * math.sqrt(len(losses))
+    gap = most if guess is None else min(max(least - guess, unit), most)
     for _ in range(_NEWTON):
-        inverse = 2 / (rate * (losses - x))
-        square = inverse * inverse
-        excess = square.sum() - 1
-        if excess <= 1e-12:
+        root = unit / (beyond + gap)
+        square = root * root
+        total = float(square.sum())
+        if abs(total - 1) <= 1e-12:
             break
-        x -= excess / (rate * (square * inverse).sum())
-    return square / square.sum(), float(x)
+        gap = max(gap + unit * (math.sqrt(total) - 1) * total / float(square @ root), unit)
+    return square / total, least - gap
