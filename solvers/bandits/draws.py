@@ -37,6 +37,14 @@ class Draws:
     def seed(self, seed: int) -> None:
         self._seed, self._start = seed, _mixed(seed & _BITS)
 
+    def state_dict(self) -> dict[str, int]:
+        """Seed and count."""
+        return {"seed": self.seed, "count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from there."""
+        self.seed, self.count = int(state["seed"]), int(state["count"])
+
     def uniform(self, size: int) -> np.ndarray:
         """Numbers in (0, 1)."""
         first, self.count = self.count + 1, self.count + size
@@ -52,13 +60,10 @@ class Draws:
         return torch.special.ndtri(torch.from_numpy(self.uniform(size))).numpy()
 
 
-def choose(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """An arm for each number: of one distribution (arm,), or of one each (number, arm)."""
-    total = probabilities.cumsum(axis=-1)
-    if total.ndim == 1:
-        return np.minimum(total.searchsorted(uniform * total[-1], side="right"), len(total) - 1)
-    below = total <= uniform[:, None] * total[:, -1:]
-    return np.minimum(below.sum(axis=1), total.shape[1] - 1)
+def choose(probabilities: np.ndarray, uniform: np.ndarray | float) -> Any:
+    """An arm for each number in (0, 1), or for one."""
+    total = probabilities.cumsum()
+    return total.searchsorted(uniform * total[-1], side="right")
 
 
 def _mixed(z: Words) -> Words:
