@@ -81,7 +81,7 @@ class Rounds:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the pulls of a state that ``read`` has passed."""
-        self.pending = {name: np.array(value.cpu()) for name, value in state["pending"].items()}
+        self.pending = {name: value.cpu().numpy().copy() for name, value in state["pending"].items()}
 
     def read(self, state: dict[str, Any], **own: np.ndarray | float) -> dict[str, np.ndarray]:
         """Copies of what a state holds under the names of a learner's own arrays and numbers.
