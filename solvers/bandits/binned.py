@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from .bandit import Bandit, Contexts, Costs, Rounds
+from .bandit import Bandit, Contexts, Costs
+from .rounds import Rounds
 
 
 class Binned:
@@ -22,44 +25,50 @@ class Binned:
         bins: how many.
 
     Raises:
-        ValueError: an empty interval, or no bin.
+        ValueError: an empty or endless interval, no bin, or bins of different arms.
     """
 
     def __init__(self, learner: Callable[[int], Bandit], low: float, high: float, *, bins: int = 5) -> None:
-        if not low < high or bins < 1:
-            raise ValueError(f"Expected low < high and bins >= 1, got {low}, {high}, {bins}.")
+        if not -math.inf < low < high < math.inf or bins < 1:
+            raise ValueError(f"Expected low < high, both finite, and bins >= 1, got {low}, {high}, {bins}.")
         self.low, self.high = low, high
         self.learners = [learner(k) for k in range(bins)]
         self.arms = self.learners[0].arms
+        for k, other in enumerate(self.learners):
+            if not np.array_equal(other.arms, self.arms):
+                raise ValueError(f"Expected bins of the same arms {self.arms.tolist()}, got {other.arms} in bin {k}.")
         self._rounds = Rounds(self.arms)
-        self._bins = np.zeros(0, dtype=np.int64)
+        self._places = {arm: k for k, arm in enumerate(self.arms.tolist())}
 
     def pull(self, context: Contexts = None, *, count: int | None = None) -> float | Tensor:
         """See ``Bandit``."""
-        values, instances = self._rounds.contexts(context, count, needed=True)
-        assert values is not None
+        values = self._rounds.contexts(context, count)
         place = (values - self.low) / (self.high - self.low) * len(self.learners)
-        self._bins = np.clip(np.floor(place), 0, len(self.learners) - 1).astype(np.int64)
-        chosen = np.zeros(instances, dtype=np.int64)
-        for k in np.unique(self._bins):
-            own = self._bins == k
-            pulled = self.learners[k].pull(count=int(own.sum()))
-            chosen[own] = np.abs(self.arms[None] - np.asarray(pulled)[:, None]).argmin(axis=1)
-        return self._rounds.answer(chosen, context, count)
+        bins = np.minimum(np.maximum(place, 0), len(self.learners) - 1).astype(np.int64)
+        chosen = np.zeros(len(bins), dtype=np.int64)
+        for k in sorted(set(bins.tolist())):
+            own = bins == k
+            pulled = torch.as_tensor(self.learners[k].pull(count=int(own.sum())))
+            chosen[own] = [self._places[arm] for arm in pulled.tolist()]
+        return self._rounds.answer(chosen, bin=bins)
 
     def update(self, cost: Costs) -> None:
         """See ``Bandit``."""
-        _, costs = self._rounds.costs(cost)
-        for k in np.unique(self._bins):
-            self.learners[k].update(costs[self._bins == k])
+        costs, pulled = self._rounds.costs(cost)
+        for k in sorted(set(pulled["bin"].tolist())):
+            self.learners[k].update(costs[pulled["bin"] == k])
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Bandit``."""
-        return {str(k): learner.state_dict() for k, learner in enumerate(self.learners)}
+        return {"rounds": self._rounds.state_dict(), "bins": [learner.state_dict() for learner in self.learners]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See ``Bandit``."""
-        if len(state) != len(self.learners):
-            raise ValueError(f"Expected the state of {len(self.learners)} bins, got that of {len(state)}.")
-        for k, learner in enumerate(self.learners):
-            learner.load_state_dict(state[str(k)])
+        self._rounds.read(state)
+        if len(state.get("bins", [])) != len(self.learners):
+            raise ValueError(
+                f"Expected the state of {len(self.learners)} bins, got that of {len(state.get('bins', []))}."
+            )
+        for learner, own in zip(self.learners, state["bins"], strict=True):
+            learner.load_state_dict(own)
+        self._rounds.load_state_dict(state["rounds"])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+_CONDITION = 1e8  # up to which G is inverted
+_RANK = 1e-10  # eigenvalues below this part of the largest count as 0
+
 
 def bounded_least_squares(gram: np.ndarray, moment: np.ndarray, bound: np.ndarray) -> np.ndarray:
     """theta with |theta| <= bound that minimises theta G theta - 2 g theta; without active bounds the shortest.
@@ -16,6 +19,7 @@ def bounded_least_squares(gram: np.ndarray, moment: np.ndarray, bound: np.ndarra
         moment: g.
         bound: > 0, of each coefficient.
     """
+    gram = np.ascontiguousarray(gram)
     theta = _least(gram, moment)
     if (np.abs(theta) <= bound).all():
         return theta
@@ -36,8 +40,8 @@ def _descend(
     """The least sum over the coefficients that are free, holding those that reach a bound on the way."""
     while not held.all():
         free = ~held
-        wanted = theta.copy()
-        wanted[free] = _least(gram[np.ix_(free, free)], moment[free] - gram[np.ix_(free, held)] @ theta[held])
+        rows, wanted = gram[free], theta.copy()
+        wanted[free] = _least(rows[:, free], moment[free] - rows[:, held] @ theta[held])
         over = free & (np.abs(wanted) > bound)
         if not over.any():
             return wanted, held
@@ -54,6 +58,15 @@ def _descend(
 
 def _least(gram: np.ndarray, moment: np.ndarray) -> np.ndarray:
     """The shortest solution of G theta = g."""
+    try:
+        inverse = np.linalg.inv(gram)  # half as long as eigenvalues
+    except np.linalg.LinAlgError:
+        return _shortest(gram, moment)
+    condition = float(np.vdot(gram, gram)) * float(np.vdot(inverse, inverse))
+    return inverse @ moment if condition < _CONDITION**2 else _shortest(gram, moment)
+
+
+def _shortest(gram: np.ndarray, moment: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(gram)
-    kept = values > 1e-10 * max(values[-1], 1e-300)
+    kept = values > _RANK * max(values[-1], 1e-300)
     return vectors[:, kept] @ ((vectors[:, kept].T @ moment) / values[kept])

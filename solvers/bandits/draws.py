@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
-_GOLDEN, _MIX1, _MIX2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_NORMAL = NormalDist()
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_BITS = 2**64 - 1
+_FEW = 4  # numbers that Python computes sooner than numpy
+
+Words = TypeVar("Words", int, np.ndarray)
 
 
 class Draws:
@@ -23,32 +27,52 @@ class Draws:
 
     def __init__(self, seed: int) -> None:
         self.seed, self.count = seed, 0
-        with np.errstate(over="ignore"):
-            self._start = _mixed(np.array([seed % 2**64], dtype=np.uint64))[0]
+
+    @property
+    def seed(self) -> int:
+        """Of the sequence."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        self._seed, self._start = seed, _mixed(seed & _BITS)
+
+    def state_dict(self) -> dict[str, int]:
+        """Seed and count."""
+        return {"seed": self.seed, "count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from there."""
+        self.seed, self.count = int(state["seed"]), int(state["count"])
 
     def uniform(self, size: int) -> np.ndarray:
         """Numbers in (0, 1)."""
-        numbers = np.arange(self.count + 1, self.count + size + 1, dtype=np.uint64)
-        self.count += size
-        with np.errstate(over="ignore"):
-            bits = _mixed(self._start + numbers * _GOLDEN)
-        return ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        first, self.count = self.count + 1, self.count + size
+        if size <= _FEW:
+            return np.array(
+                [_fraction(_mixed((self._start + k * _GOLDEN) & _BITS)) for k in range(first, first + size)]
+            )
+        counters = np.arange(first, first + size, dtype=np.uint64)
+        return _fraction(_mixed(counters * _GOLDEN + self._start))
 
     def normal(self, size: int) -> np.ndarray:
         """Of mean 0 and variance 1."""
-        return np.array([_NORMAL.inv_cdf(u) for u in self.uniform(size)])
+        return torch.special.ndtri(torch.from_numpy(self.uniform(size))).numpy()
 
 
-def choose(probabilities: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-    """An arm for each number: of one distribution (arm,), or of one each (number, arm)."""
-    total = probabilities.cumsum(axis=-1)
-    if total.ndim == 1:
-        return np.minimum(total.searchsorted(uniform * total[-1], side="right"), len(total) - 1)
-    below = total <= uniform[:, None] * total[:, -1:]
-    return np.minimum(below.sum(axis=1), total.shape[1] - 1)
+def choose(probabilities: np.ndarray, uniform: np.ndarray | float) -> Any:
+    """An arm for each number in (0, 1), or for one."""
+    total = probabilities.cumsum()
+    return total.searchsorted(uniform * total[-1], side="right")
 
 
-def _mixed(z: np.ndarray) -> np.ndarray:
-    z = (z ^ (z >> np.uint64(30))) * _MIX1
-    z = (z ^ (z >> np.uint64(27))) * _MIX2
-    return z ^ (z >> np.uint64(31))
+def _mixed(z: Words) -> Words:
+    """A bijection of 64 bits whose every output bit depends on every input bit. Arrays of uint64 wrap by themselves."""
+    z = ((z ^ (z >> 30)) * _FIRST) & _BITS
+    z = ((z ^ (z >> 27)) * _SECOND) & _BITS
+    return z ^ (z >> 31)
+
+
+def _fraction(word: int | np.ndarray) -> Any:
+    """The upper 52 bits as a number in (0, 1): with 53 the largest would round to 1."""
+    return ((word >> 12) + 0.5) * 2.0**-52

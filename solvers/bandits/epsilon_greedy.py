@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from .averages import Averages
-from .bandit import Contexts, Costs
+from .bandit import Arms, Contexts, Costs
 from .draws import choose
 
 
@@ -22,29 +21,24 @@ class EpsilonGreedy:
     Args:
         arms: values to choose from.
         seed: of the draws.
-        discount: what a cost counts for after each further round, 1 for ever.
+        discount: what a cost counts for after each further one, 1 for ever.
         exploration: the constant above.
     """
 
-    def __init__(
-        self, arms: Tensor | Sequence[float], *, seed: int = 0, discount: float = 1.0, exploration: float = 2.0
-    ) -> None:
+    def __init__(self, arms: Arms, *, seed: int = 0, discount: float = 1.0, exploration: float = 2.0) -> None:
         self._averages, self.exploration = Averages(arms, seed, discount), exploration
         self.arms = self._averages.rounds.arms
 
     def pull(self, context: Contexts = None, *, count: int | None = None) -> float | Tensor:
         """See ``Bandit``."""
-        known = self._averages
-        _, instances = known.rounds.contexts(context, count, needed=False)
-        chosen = known.untried(instances)
-        late = np.flatnonzero(chosen < 0)
-        if len(late):
-            arms = len(self.arms)
-            share = min(1.0, self.exploration * arms / max(known.number.sum(), 1.0))
-            probabilities = np.full(arms, share / arms)
-            probabilities[known.mean.argmin()] += 1 - share
-            chosen[late] = choose(probabilities, known.draws.uniform(len(late)))
-        return known.answer(chosen, context, count)
+        return self._averages.pull(context, count, self._preferred)
+
+    def _preferred(self, instances: int) -> np.ndarray:
+        known, arms = self._averages, len(self.arms)
+        share = min(1.0, self.exploration * arms / max(float(known.number.sum()), 1.0))
+        probabilities = np.full(arms, share / arms)
+        probabilities[known.mean.argmin()] += 1 - share
+        return choose(probabilities, known.draws.uniform(instances))
 
     def update(self, cost: Costs) -> None:
         """See ``Bandit``."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from .averages import Averages
-from .bandit import Contexts, Costs
+from .bandit import Arms, Contexts, Costs
 
 
 class Thompson:
@@ -22,24 +21,22 @@ class Thompson:
     Args:
         arms: values to choose from.
         seed: of the draws.
-        discount: what a cost counts for after each further round, 1 for ever.
+        discount: what a cost counts for after each further one, 1 for ever.
     """
 
-    def __init__(self, arms: Tensor | Sequence[float], *, seed: int = 0, discount: float = 1.0) -> None:
+    def __init__(self, arms: Arms, *, seed: int = 0, discount: float = 1.0) -> None:
         self._averages = Averages(arms, seed, discount)
         self.arms = self._averages.rounds.arms
 
     def pull(self, context: Contexts = None, *, count: int | None = None) -> float | Tensor:
         """See ``Bandit``."""
+        return self._averages.pull(context, count, self._preferred)
+
+    def _preferred(self, instances: int) -> np.ndarray:
         known = self._averages
-        _, instances = known.rounds.contexts(context, count, needed=False)
-        chosen = known.untried(instances)
-        late = np.flatnonzero(chosen < 0)
-        if len(late):
-            noise = known.draws.normal(len(late) * len(self.arms)).reshape(len(late), -1)
-            drawn = known.mean + known.spread / np.sqrt(np.maximum(known.number, 1e-12)) * noise
-            chosen[late] = drawn.argmin(axis=1)
-        return known.answer(chosen, context, count)
+        noise = known.draws.normal(instances * len(self.arms)).reshape(instances, len(self.arms))
+        uncertain = known.spread / np.sqrt(np.maximum(known.number, 1e-12))
+        return (known.mean + uncertain * noise).argmin(axis=1)
 
     def update(self, cost: Costs) -> None:
         """See ``Bandit``."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .bandit import Contexts, Costs, Rounds
+from .bandit import Arms, Contexts, Costs
 from .draws import Draws, choose
+from .rounds import Rounds
 
-_NEWTON = 60
+_NEWTON = 20  # steps at most: five have been enough
 
 
 class TsallisINF:
@@ -27,88 +28,81 @@ class TsallisINF:
     Args:
         arms: values to choose from.
         seed: of the draws.
-        discount: what a cost counts for after each further round, 1 for ever; less forgets, for costs that drift.
+        discount: what a cost counts for after each further one, 1 for ever; less forgets, for costs that drift.
 
     Raises:
         ValueError: arms that are not different finite numbers, or a discount outside (0, 1].
     """
 
-    def __init__(self, arms: Tensor | Sequence[float], *, seed: int = 0, discount: float = 1.0) -> None:
+    def __init__(self, arms: Arms, *, seed: int = 0, discount: float = 1.0) -> None:
         self._rounds, self._draws = Rounds(arms), Draws(seed)
         if not 0 < discount <= 1:
             raise ValueError(f"Expected 0 < discount <= 1, got {discount}.")
         self.arms, self.discount = self._rounds.arms, discount
         self._losses = np.zeros(len(self.arms))
-        self._time, self._total, self._count = 0.0, 0.0, 0.0
-        self._shift: float | None = None
-        self._played = np.zeros(0)
+        self._time, self._total = 0.0, 0.0  # how many costs there were, and their sum
+        self._shift = 0.0  # x of the round before
 
     def pull(self, context: Contexts = None, *, count: int | None = None) -> float | Tensor:
         """See ``Bandit``."""
-        _, instances = self._rounds.contexts(context, count, needed=False)
+        instances = self._rounds.instances(context, count)
         probabilities = self.probabilities()
         chosen = choose(probabilities, self._draws.uniform(instances))
-        self._played = probabilities[chosen]
-        return self._rounds.answer(chosen, context, count)
+        return self._rounds.answer(chosen, probability=probabilities[chosen])
 
     def update(self, cost: Costs) -> None:
         """See ``Bandit``."""
-        chosen, costs = self._rounds.costs(cost)
+        costs, pulled = self._rounds.costs(cost)
         keep = self.discount ** len(costs)
         self._time = keep * self._time + len(costs)
-        self._total, self._count = keep * self._total + costs.sum(), keep * self._count + len(costs)
+        self._total = keep * self._total + float(costs.sum())
+        weighted = np.maximum(costs - 1, 0) / pulled["probability"]
         self._losses *= keep
-        np.add.at(self._losses, chosen, np.maximum(costs - 1, 0) / self._played)
+        self._losses += np.bincount(pulled["arm"], weighted, len(self.arms))
 
     def probabilities(self) -> np.ndarray:
         """Of the arms in the next round."""
-        rate = 2 / np.sqrt(self._time + 1)
-        mean = self._total / self._count - 1 if self._count else 1.0
+        rate = 2 / math.sqrt(self._time + 1)
+        mean = self._total / self._time - 1 if self._time else 1.0
         scaled = self._losses / (mean if mean > 0 else 1.0)
         probabilities, self._shift = tsallis_probabilities(scaled, rate, self._shift)
         return probabilities
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Bandit``."""
-        return {
-            "losses": torch.from_numpy(self._losses.copy()),
-            "time": self._time,
-            "total": self._total,
-            "count": self._count,
-            "draws": self._draws.count,
-        }
+        numbers = {"time": self._time, "total": self._total, "shift": self._shift}
+        own = {"rounds": self._rounds.state_dict(), "draws": self._draws.state_dict()}
+        return {"losses": torch.from_numpy(self._losses.copy()), **numbers, **own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See ``Bandit``."""
-        losses = state["losses"].numpy().astype(np.float64)
-        if losses.shape != self._losses.shape:
-            raise ValueError(f"Expected the state of {len(self.arms)} arms, got that of {len(losses)}.")
-        self._losses, self._shift = losses.copy(), None
-        self._time, self._total, self._count = (float(state[k]) for k in ("time", "total", "count"))
-        self._draws.count = int(state["draws"])
+        given = self._rounds.read(state, losses=self._losses, time=0.0, total=0.0, shift=0.0)
+        self._losses = given["losses"]
+        self._time, self._total, self._shift = (float(given[name]) for name in ("time", "total", "shift"))
+        self._rounds.load_state_dict(state["rounds"])
+        self._draws.load_state_dict(state["draws"])
 
 
 def tsallis_probabilities(losses: np.ndarray, rate: float, guess: float | None = None) -> tuple[np.ndarray, float]:
     """p = 4 / (rate (losses - x))^2 with sum 1, and x < min(losses).
 
-    The sum is convex and increasing in x, so that Newton's method falls monotonically from any x at which it is at
-    least 1, such as min - 2 / rate. A guess from the round before is used where it is such a point.
+    sum(p)^(-1/2) increases with gap = min(losses) - x, concave and nearly straight: Newton's method for its being 1
+    never jumps too far, from any guess, and takes a few steps. x itself, beside large losses, would be too coarse.
 
     Args:
         losses: of the arms.
         rate: of learning, > 0.
         guess: x of a similar problem.
     """
-    least = losses.min()
-    x = least - 2 / rate
-    if guess is not None and x > guess >= least - 2 * np.sqrt(len(losses)) / rate:
-        inverse = 2 / (rate * (losses - guess))
-        x = guess if (inverse * inverse).sum() >= 1 else x
+    least, unit = float(losses.min()), 2 / rate
+    beyond = losses - least
+    most = unit * math.sqrt(len(losses))
+    gap = most if guess is None else min(max(least - guess, unit), most)
     for _ in range(_NEWTON):
-        inverse = 2 / (rate * (losses - x))
-        square = inverse * inverse
-        excess = square.sum() - 1
-        if excess <= 1e-12:
+        root = unit / (beyond + gap)
+        square = root * root
+        total = float(square.sum())
+        if abs(total - 1) <= 1e-12:
             break
-        x -= excess / (rate * (square * inverse).sum())
-    return square / square.sum(), float(x)
+        gap = max(gap + unit * (math.sqrt(total) - 1) * total / float(square @ root), unit)
+    return square / total, least - gap
