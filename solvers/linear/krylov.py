@@ -90,7 +90,7 @@ class CG:
         x, r = x0, residual(matrix, b, x0)
         p, rho = torch.zeros_like(r), torch.ones(len(b), dtype=torch.float64, device=b.device)
         fresh, restarts = torch.ones_like(rho, dtype=torch.bool), torch.zeros_like(rho)
-        watch = Watch(stopping, b, norm(r))
+        watch = Watch(stopping, b, norm(r), krylov=True)
         while not watch.over:
             z = precondition(r)
             before, rho = rho, dot(r, z)
@@ -143,7 +143,7 @@ class BiCGStab:
         shadow, p, v = r, torch.zeros_like(r), torch.zeros_like(r)
         one = torch.ones(len(b), dtype=torch.float64, device=b.device)
         rho, alpha, weight = one, one, one
-        watch = Watch(stopping, b, norm(r))
+        watch = Watch(stopping, b, norm(r), krylov=True)
         while not watch.over:
             before, rho = rho, dot(shadow, r)
             watch.end(rho == 0, LinearStatus.BREAKDOWN)
