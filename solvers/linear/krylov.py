@@ -141,21 +141,25 @@ class BiCGStab:
             (lambda r: r) if self.preconditioner is None else self.preconditioner(matrix)
         )
         x, r = x0, residual(matrix, b, x0)
+        size = norm(r)
         shadow, p, v = r, torch.zeros_like(r), torch.zeros_like(r)
         one = torch.ones(len(b), dtype=torch.float64, device=b.device)
         rho, alpha, weight = one, one, one
         fresh, restarts = torch.ones_like(one, dtype=torch.bool), torch.zeros_like(one)
-        watch = Watch(stopping, b, norm(r), krylov=True)
+        watch = Watch(stopping, b, size, krylov=True)
         while not watch.over:
             before, rho = rho, dot(shadow, r)
-            watch.end(rho == 0, LinearStatus.BREAKDOWN)
+            lost = rho.abs() <= torch.finfo(b.dtype).eps * norm(shadow) * size
+            if bool(lost.any()):  # as for a b of few entries: a new shadow
+                shadow, rho = torch.where(spread(lost, b).bool(), r, shadow), torch.where(lost, size**2, rho)
+                fresh = fresh | lost
             beta = torch.where(fresh, 0.0, rho / before * (alpha / weight))
             p = r + spread(beta, b) * (p - spread(weight, b) * v)
             direction = precondition(p)
             v = product(matrix, direction)
             along = dot(shadow, v)
-            watch.end(along == 0, LinearStatus.BREAKDOWN)
-            alpha = rho / along
+            watch.end((along == 0) & fresh, LinearStatus.BREAKDOWN)
+            alpha = torch.where(along == 0, 0.0, rho / along)
             s = r - spread(alpha, b) * v
             second = precondition(s)
             t = product(matrix, second)
@@ -165,12 +169,13 @@ class BiCGStab:
             x = torch.where(spread(watch.going, b).bool(), moved, x)
             r = s - spread(weight, b) * t
             size = norm(r)
-            fresh = watch.going & ((size <= watch.goal) | (weight == 0))
+            arrived = watch.going & (size <= watch.goal)
+            fresh = arrived | (watch.going & ((weight == 0) | (along == 0)))
             if bool(fresh.any()):  # as the recurrence has it; now the true one, from which it starts anew
                 true = residual(matrix, b, x)
                 size = torch.where(fresh, norm(true), size)
                 r, shadow = (torch.where(spread(fresh, b).bool(), true, part) for part in (r, shadow))
-                restarts = restarts + (fresh & (weight != 0) & (size > watch.goal))
+                restarts = restarts + (arrived & (size > watch.goal))
             watch.step(size)
             watch.end(restarts > _RESTARTS, LinearStatus.STAGNATED)
         return watch.solution(x)
