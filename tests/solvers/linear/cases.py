@@ -140,23 +140,31 @@ def rows(samples: int, *, symmetric: bool, dtype: torch.dtype) -> Rows:
     return Rows(pattern, dense[:, pattern.row, pattern.column])
 
 
+def of_diffusion(name: str, dim: int, samples: int) -> SystemCase:
+    """See ``diffusion``."""
+    return SystemCase(f"diffusion_{dim}d_{name}_{samples}", lambda dtype: diffusion(name, dim, samples, dtype))
+
+
+def of_one_number(dim: int) -> SystemCase:
+    """A conductivity that all cells share."""
+    make = lambda dtype: diffusion_matrix(0.4, SIZES[dim], spacing=1.0, dtype=dtype).shifted(0.5)  # noqa: E731
+    return SystemCase(f"constant_{dim}d", make)
+
+
+def of_advection(dim: int) -> SystemCase:
+    """See ``advection``."""
+    return SystemCase(f"advection_{dim}d", lambda dtype: advection(dim, BATCH, dtype), symmetric=False)
+
+
 SYSTEMS = [
-    *(
-        SystemCase(f"diffusion_{dim}d_{name}_{samples}", lambda t, a=name, d=dim, s=samples: diffusion(a, d, s, t))
-        for dim in SIZES
-        for name in BOUNDARIES
-        for samples in ((1, BATCH) if (dim, name) == (2, "mixed") else (BATCH,))
-    ),
-    *(
-        SystemCase(
-            f"constant_{dim}d", lambda t, n=SIZES[dim]: diffusion_matrix(0.4, n, spacing=1.0, dtype=t).shifted(0.5)
-        )
-        for dim in SIZES
-    ),
+    *(of_diffusion(name, dim, BATCH) for dim in (1, 2) for name in BOUNDARIES),
+    of_diffusion("mixed", 3, BATCH),
+    of_diffusion("mixed", 2, 1),
+    *(of_one_number(dim) for dim in SIZES),
     SystemCase("nodal_shifts", lambda t: nodal_laplacian((5, 6), dtype=t).shifted(torch.tensor([0.5, 1.0, 2.0]))),
     SystemCase("nine_point", lambda t: nine_point_laplacian((5, 6), dtype=t).shifted(0.5)),
     SystemCase("rows", lambda t: rows(BATCH, symmetric=True, dtype=t)),
-    *(SystemCase(f"advection_{dim}d", lambda t, d=dim: advection(d, BATCH, t), symmetric=False) for dim in SIZES),
+    *(of_advection(dim) for dim in SIZES),
     SystemCase("advection_shared", lambda t: advection(2, 1, t), symmetric=False),
     SystemCase("rows_not_symmetric", lambda t: rows(1, symmetric=False, dtype=t), symmetric=False),
 ]

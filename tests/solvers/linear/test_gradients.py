@@ -20,7 +20,7 @@ from sciml.solvers.linear import (
 )
 from tests.solvers.linear.cases import F32, F64, SOLVERS, SolverCase, dense, normal, quiet, random, scattered
 
-TIGHT = Stopping(tol=1e-13)
+TIGHT = Stopping(tol=1e-12)
 EVERY = pytest.mark.parametrize("solver", SOLVERS, ids=lambda case: case.name)
 
 
@@ -35,17 +35,17 @@ def check(function, *inputs: Tensor) -> None:  # type: ignore[no-untyped-def]
 def test_in_the_conductivity_and_the_right_hand_side(solver: SSORPCG | BiCGStab, samples: int) -> None:
     check(
         lambda k, b: solver(diffusion_matrix(k, spacing=0.7).shifted(0.5), b).x,
-        random(samples, 2, 3), normal(2, 2, 3),
+        random(samples, 2, 2), normal(2, 2, 2),
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("solver", [SOR(1.1, tol=TIGHT), BiCGStab(tol=TIGHT)], ids=["SOR", "BiCGStab"])
 @pytest.mark.parametrize("constant", [False, True])
 def test_in_the_entries_of_a_stencil_that_is_not_symmetric(solver: SOR | BiCGStab, constant: bool) -> None:
-    grid = (1, 1) if constant else (2, 3)
+    grid = (1, 1) if constant else (2, 2)
     check(
-        lambda values, diagonal, b: solver(Stencil((2, 3), nearest_offsets(2), values, diagonal), b).x,
-        normal(1, 4, *grid), 9 + random(2, *grid), normal(2, 2, 3),
+        lambda values, diagonal, b: solver(Stencil((2, 2), nearest_offsets(2), values, diagonal), b).x,
+        normal(1, 4, *grid), 9 + random(2, *grid), normal(2, 2, 2),
     )  # fmt: skip
 
 
@@ -88,9 +88,10 @@ def test_a_bandit_is_not_pulled_for_a_gradient() -> None:
     solution = SOR(bandit, tol=TIGHT)(diffusion_matrix(k, spacing=1.0).shifted(1.0), b)
     before = bandit.state_dict()
     first = torch.autograd.grad(solution.x.square().sum(), (k, b), create_graph=True)
-    torch.autograd.grad(sum(part.square().sum() for part in first), (k, b))
+    torch.autograd.grad(first[0].square().sum() + first[1].square().sum(), (k, b))
     after = bandit.state_dict()
     assert before["draws"] == after["draws"] == 3 and torch.equal(before["losses"], after["losses"])
+    assert solution.omega is not None
     expected = SOR(solution.omega, tol=TIGHT)(diffusion_matrix(k, spacing=1.0).shifted(1.0), b).x.square().sum()
     for mine, other in zip(first, torch.autograd.grad(expected, (k, b))):
         torch.testing.assert_close(mine, other, rtol=1e-10, atol=1e-12)
@@ -131,7 +132,7 @@ def test_an_iteration_that_diverged_stays_out_too() -> None:
     diagonal = torch.tensor([9.0, 0.1], dtype=F64).reshape(2, 1, 1)
     matrix: Matrix = Stencil((3, 4), nearest_offsets(2), values, diagonal)
     solution = SOR(1.0, tol=quiet())(matrix, normal(2, 3, 4))
-    assert solution.converged.tolist() == [True, False] and float(solution.x[1].abs().max()) > 1e100
+    assert solution.converged.tolist() == [True, False] and float(solution.x[1].detach().abs().max()) > 1e100
     (gradient,) = torch.autograd.grad(solution.x[0].sum(), values)
     assert bool(gradient.isfinite().all()) and bool(gradient.any())
 

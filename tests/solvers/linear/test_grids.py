@@ -142,7 +142,8 @@ def test_differentiable_in_the_conductivity(name: str) -> None:
     def product(k: Tensor) -> Tensor:
         return diffusion_matrix(k, spacing=(0.5, 0.7), boundary=boundary).apply(u)
 
-    assert torch.autograd.gradcheck(product, k) and torch.autograd.gradgradcheck(product, k)
+    assert torch.autograd.gradcheck(product, k, fast_mode=True)
+    assert torch.autograd.gradgradcheck(product, k, fast_mode=True)
     nothing = torch.zeros(1, 3, 4, dtype=F64, requires_grad=True)
     (gradient,) = torch.autograd.grad(diffusion_matrix(nothing, spacing=1.0, boundary=boundary).apply(u).sum(), nothing)
     assert bool(gradient.isfinite().all())

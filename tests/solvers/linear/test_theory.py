@@ -1,6 +1,7 @@
 """What is proved of the methods: how many iterations they take, and for which omega they converge."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,11 +16,11 @@ from sciml.solvers.linear import (
     BiCGStab,
     Diagonal,
     Jacobi,
+    LinearSolver,
     LinearStatus,
     Preconditioner,
     Rows,
     SSORPreconditioner,
-    Stopping,
     diffusion_matrix,
     nodal_laplacian,
 )
@@ -61,11 +62,11 @@ def test_waves_cross_a_long_line_in_as_many_iterations_as_it_has_nodes(precondit
 @pytest.mark.parametrize("preconditioner", [None, Identity()], ids=["C++", "torch"])
 def test_error_in_the_energy_norm_obeys_the_bound_of_chebyshev(preconditioner: Preconditioner | None) -> None:
     """|e_k|_A <= 2 q^k |e_0|_A with q = (sqrt kappa - 1) / (sqrt kappa + 1), and it never rises."""
-    matrix = nodal_laplacian((7, 8)).shifted(0.2)
+    matrix = nodal_laplacian((5, 6)).shifted(0.1)
     full = dense(matrix, 1)[0]
     values = torch.linalg.eigvalsh(full)
     root = math.sqrt(values[-1] / values[0])
-    b = normal(4, 7, 8)
+    b = normal(4, 5, 6)
     solution = exact(matrix, b)
 
     def energy(x: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ def test_error_in_the_energy_norm_obeys_the_bound_of_chebyshev(preconditioner: P
         return ((e @ full) * e).sum(dim=1).sqrt()
 
     first = last = energy(torch.zeros_like(b))
-    for k in range(1, 30):
+    for k in range(1, 15):
         now = energy(CG(preconditioner, tol=quiet(tol=1e-14, max_iterations=k))(matrix, b).x)
         assert bool((now <= 2 * ((root - 1) / (root + 1)) ** k * first).all()) and bool((now < last).all())
         last = now
@@ -92,7 +93,7 @@ def test_preconditioners_that_change_nothing() -> None:
 
 @pytest.mark.parametrize("omega", [0.5, 1.0, 1.4, 1.9])
 def test_conjugate_gradients_with_ssor_are_those_in_one_piece(omega: float) -> None:
-    systems = [
+    systems: list[Matrix] = [
         diffusion_matrix(random(3, 8, 9), spacing=0.3),
         nodal_laplacian((40,)),
         rows(3, symmetric=True, dtype=F64),
@@ -122,11 +123,9 @@ def test_sor_converges_for_any_omega_between_0_and_2(symmetric: bool, red_black:
         assert bool(solution.converged.all())
 
 
-def rate(solver: SOR | Jacobi, matrix: Matrix, b: Tensor) -> float:
+def rate(make: Callable[[Stopping], LinearSolver], matrix: Matrix, b: Tensor) -> float:
     """By which the residual falls in an iteration, in the end."""
-    first, second = (
-        type(solver)(solver.omega, tol=quiet(tol=1e-14, max_iterations=n))(matrix, b).residual for n in (100, 140)
-    )
+    first, second = (make(quiet(tol=1e-14, max_iterations=n))(matrix, b).residual for n in (100, 140))
     return float((second / first)[0]) ** (1 / 40)
 
 
@@ -136,9 +135,9 @@ def test_rates_of_young() -> None:
     matrix, b = nodal_laplacian((size, size)), normal(1, size, size)
     beta = math.cos(math.pi / (size + 1))
     best = 2 / (1 + math.sqrt(1 - beta**2))
-    assert rate(Jacobi(), matrix, b) == pytest.approx(beta, abs=2e-3)
-    assert rate(SOR(1.0), matrix, b) == pytest.approx(beta**2, abs=2e-3)
-    assert rate(SOR(1.8), matrix, b) == pytest.approx(0.8, abs=0.01)
+    assert rate(lambda s: Jacobi(tol=s), matrix, b) == pytest.approx(beta, abs=2e-3)
+    assert rate(lambda s: SOR(1.0, tol=s), matrix, b) == pytest.approx(beta**2, abs=2e-3)
+    assert rate(lambda s: SOR(1.8, tol=s), matrix, b) == pytest.approx(0.8, abs=0.01)
     counts = [int(SOR(omega)(matrix, b).iterations) for omega in (best, best - 0.2, best + 0.2)]
     assert counts[0] == min(counts)
 
@@ -168,10 +167,3 @@ def test_singular_systems_have_a_solution_where_b_sums_to_zero() -> None:
     for solver in (SOR(1.4, tol=quiet()), CG(tol=quiet(max_iterations=200)), BiCGStab(tol=quiet(max_iterations=200))):
         assert not bool(solver(matrix, b + 1).converged.any())
     assert SOR(1.4, tol=quiet())(matrix, b + 1).status.tolist() == [LinearStatus.STAGNATED] * 2
-
-
-def test_many_right_hand_sides_of_one_matrix_give_its_inverse() -> None:
-    matrix = nodal_laplacian((3, 4)).shifted(0.3)
-    units = torch.eye(12, dtype=F64).reshape(12, 3, 4)
-    inverse = SSORPCG(1.2, tol=Stopping(tol=1e-12))(matrix, units).x.flatten(1)
-    torch.testing.assert_close(inverse, torch.linalg.inv(dense(matrix, 1)[0]), rtol=1e-10, atol=1e-10)
