@@ -21,6 +21,7 @@ from sciml.solvers.linear import (
     Preconditioner,
     Rows,
     SSORPreconditioner,
+    Stopping,
     diffusion_matrix,
     nodal_laplacian,
 )
