@@ -133,6 +133,7 @@ class _Run:
         self.fresh = torch.ones(count, dtype=torch.bool, device=device)
         self.restarts, self.last = (torch.zeros(count, dtype=torch.int64, device=device) for _ in range(2))
         self.done = 0
+        self.patience = max(_PATIENCE, b.shape[1:].numel()) if method == Method.GRADIENTS else _PATIENCE
         self.judge(self.best)
 
     def iterate(self) -> None:
@@ -191,7 +192,7 @@ class _Run:
         self.best = torch.where(better, residual, self.best)
         self.last = torch.where(better, self.done, self.last)
         status = torch.full_like(self.rows, -1)
-        status[(self.restarts > _RESTARTS) | (self.done - self.last >= _PATIENCE)] = int(Status.STAGNATED)
+        status[(self.restarts > _RESTARTS) | (self.done - self.last >= self.patience)] = int(Status.STAGNATED)
         if self.done >= self.limit:
             status[:] = int(Status.TOO_MANY_ITERATIONS)
         status[residual <= self.goal] = int(Status.CONVERGED)

@@ -50,7 +50,7 @@ class Couplings:
 
     pattern: Pattern
     values: Float[Tensor, "samples coupling unknown"]
-    diagonal: Float[Tensor, "samples unknown"]
+    diagonal: Float[Tensor, "its_samples unknown"]
 
 
 @runtime_checkable

@@ -4,7 +4,8 @@ namespace {
 
 enum Status : int64_t { CONVERGED = 0, TOO_MANY = 1, STAGNATED = 2, INDEFINITE = 3, NOT_FINITE = 4 };
 
-// Iterations without a smaller residual after which a solve has stagnated.
+// Iterations without a smaller residual after which a solve has stagnated; conjugate gradients, whose residual may only
+// fall at the last of as many iterations as there are unknowns, are given at least those.
 constexpr int64_t PATIENCE = 500;
 
 // Restarts of conjugate gradients, as its residual drifts from the true one, before that counts as stagnation.
@@ -34,10 +35,11 @@ template <typename T> double norm(const T* x, int64_t n) { return std::sqrt(dot(
 // Counts iterations, and says when to stop.
 struct Watch {
     const Task& task;
-    int64_t sample, iterations = 0, last = 0;
+    int64_t sample, patience, iterations = 0, last = 0;
     double best, goal;
 
-    Watch(const Task& t, int64_t s, double residual, double right) : task(t), sample(s), best(residual) {
+    Watch(const Task& t, int64_t s, double residual, double right, int64_t patience = PATIENCE)
+        : task(t), sample(s), patience(patience), best(residual) {
         goal = std::max(task.rtol[s] * (task.initial ? residual : right), task.atol[s]);
     }
 
@@ -47,7 +49,7 @@ struct Watch {
         if (residual <= goal) return end(CONVERGED, residual);
         if (residual < best) best = residual, last = iterations;
         if (iterations >= task.limit) return end(TOO_MANY, residual);
-        if (iterations - last >= PATIENCE) return end(STAGNATED, residual);
+        if (iterations - last >= patience) return end(STAGNATED, residual);
         return false;
     }
 
@@ -84,7 +86,7 @@ void conjugate_gradient(Matrix& matrix, const T* b, T* x, const Task& task, int6
     std::vector<T> r(n), z(n), p(n), q(n);
     matrix.apply(x, r.data(), b);
     double residual = norm(r.data(), n), rho = 0;
-    Watch watch(task, sample, residual, norm(b, n));
+    Watch watch(task, sample, residual, norm(b, n), std::max(PATIENCE, n));
     bool fresh = true;
     int restarts = 0;
     while (!watch.ends(residual)) {

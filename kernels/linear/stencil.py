@@ -34,7 +34,7 @@ class Stencil:
     shape: tuple[int, ...]
     offsets: tuple[tuple[int, ...], ...]
     values: Float[Tensor, "samples coupling *space"]
-    diagonal: Float[Tensor, "samples *space"]
+    diagonal: Float[Tensor, "its_samples *its_space"]
     periodic: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:

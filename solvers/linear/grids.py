@@ -97,7 +97,8 @@ def _faces(k: Tensor, axis: int, side: Boundary, *, before: bool) -> Tensor:
     """Conductivity of the face on one side of each cell."""
     cells = side.extend_coefficient(k, axis)
     other = cells.narrow(axis, 0 if before else 2, k.shape[axis])
-    return 2 * k * other / (k + other).clamp(min=torch.finfo(k.dtype).tiny)
+    total = k + other
+    return 2 * k * other / torch.where(total > 0, total, 1.0)  # 0, with a gradient of 0, between cells of 0
 
 
 def _share(k: Tensor, axis: int, side: Boundary, *, before: bool) -> Tensor:

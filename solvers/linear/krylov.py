@@ -13,7 +13,7 @@ from sciml.kernels.linear.matrix import Matrix
 from sciml.kernels.linear.products import product, residual
 
 from .omega import Choice, Context, OmegaLike, check_omega
-from .preconditioner import Preconditioner
+from .preconditioner import Diagonal, Preconditioner, SSORPreconditioner
 from .solution import LinearSolution, LinearStatus
 from .solving import Needs, Stopping, as_stopping, solve_linear
 from .watch import Watch, dot, norm, spread
@@ -83,7 +83,7 @@ class CG:
         context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
-        needs = Needs(symmetric=True)
+        needs = Needs(diagonal=_divides(self.preconditioner), symmetric=True)
         iteration = _gradients if self.preconditioner is None else self._iterate
         return solve_linear(iteration, matrix, b, x0, None, name="CG", stopping=self.stopping, needs=needs)
 
@@ -95,7 +95,7 @@ class CG:
         x, r = x0, residual(matrix, b, x0)
         p, rho = torch.zeros_like(r), torch.ones(len(b), dtype=torch.float64, device=b.device)
         fresh, restarts = torch.ones_like(rho, dtype=torch.bool), torch.zeros_like(rho)
-        watch = Watch(stopping, b, norm(r))
+        watch = Watch(stopping, b, norm(r), krylov=True)
         while not watch.over:
             z = precondition(r)
             before, rho = rho, dot(r, z)
@@ -141,7 +141,8 @@ class BiCGStab:
         context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
-        return solve_linear(self._iterate, matrix, b, x0, None, name="BiCGStab", stopping=self.stopping, needs=Needs())
+        needs = Needs(diagonal=_divides(self.preconditioner))
+        return solve_linear(self._iterate, matrix, b, x0, None, name="BiCGStab", stopping=self.stopping, needs=needs)
 
     def _iterate(
         self, matrix: Matrix, b: Tensor, x0: Tensor, omega: Tensor | None, stopping: Stopping
@@ -150,19 +151,25 @@ class BiCGStab:
             (lambda r: r) if self.preconditioner is None else self.preconditioner(matrix)
         )
         x, r = x0, residual(matrix, b, x0)
+        size = norm(r)
         shadow, p, v = r, torch.zeros_like(r), torch.zeros_like(r)
         one = torch.ones(len(b), dtype=torch.float64, device=b.device)
         rho, alpha, weight = one, one, one
-        watch = Watch(stopping, b, norm(r))
+        fresh, restarts = torch.ones_like(one, dtype=torch.bool), torch.zeros_like(one)
+        watch = Watch(stopping, b, size, krylov=True)
         while not watch.over:
             before, rho = rho, dot(shadow, r)
-            watch.end(rho == 0, LinearStatus.BREAKDOWN)
-            p = r + spread(rho / before * (alpha / weight), b) * (p - spread(weight, b) * v)
+            lost = rho.abs() <= torch.finfo(b.dtype).eps * norm(shadow) * size
+            if bool(lost.any()):  # as for a b of few entries: a new shadow
+                shadow, rho = torch.where(spread(lost, b).bool(), r, shadow), torch.where(lost, size**2, rho)
+                fresh = fresh | lost
+            beta = torch.where(fresh, 0.0, rho / before * (alpha / weight))
+            p = r + spread(beta, b) * (p - spread(weight, b) * v)
             direction = precondition(p)
             v = product(matrix, direction)
             along = dot(shadow, v)
-            watch.end(along == 0, LinearStatus.BREAKDOWN)
-            alpha = rho / along
+            watch.end((along == 0) & fresh, LinearStatus.BREAKDOWN)
+            alpha = torch.where(along == 0, 0.0, rho / along)
             s = r - spread(alpha, b) * v
             second = precondition(s)
             t = product(matrix, second)
@@ -172,15 +179,15 @@ class BiCGStab:
             x = torch.where(spread(watch.going, b).bool(), moved, x)
             r = s - spread(weight, b) * t
             size = norm(r)
-            arrived = watch.going & ((size <= watch.goal) | (weight == 0))
-            if bool(arrived.any()):
+            arrived = watch.going & (size <= watch.goal)
+            fresh = arrived | (watch.going & ((weight == 0) | (along == 0)))
+            if bool(fresh.any()):  # as the recurrence has it; now the true one, from which it starts anew
                 true = residual(matrix, b, x)
-                size = torch.where(arrived, norm(true), size)
-                r = torch.where(spread(arrived, b).bool(), true, r)
-                shadow = torch.where(spread(arrived, b).bool(), true, shadow)
-                p, v = (torch.where(spread(arrived, b).bool(), 0.0, part) for part in (p, v))
-                rho, alpha, weight = (torch.where(arrived, 1.0, part) for part in (rho, alpha, weight))
+                size = torch.where(fresh, norm(true), size)
+                r, shadow = (torch.where(spread(fresh, b).bool(), true, part) for part in (r, shadow))
+                restarts = restarts + (arrived & (size > watch.goal))
             watch.step(size)
+            watch.end(restarts > _RESTARTS, LinearStatus.STAGNATED)
         return watch.solution(x)
 
 
@@ -188,6 +195,11 @@ def _gradients(matrix: Matrix, b: Tensor, x0: Tensor, omega: Tensor | None, stop
     relaxation = torch.zeros(len(b), dtype=torch.float64, device=b.device) if omega is None else omega
     goal, limit = stopping.goal(b), stopping.max_iterations
     return LinearSolution(*solve_systems(Method.GRADIENTS, matrix, b, x0, relaxation, goal, limit))
+
+
+def _divides(preconditioner: Preconditioner | None) -> bool:
+    """Whether it divides by the diagonal."""
+    return isinstance(preconditioner, Diagonal | SSORPreconditioner)
 
 
 def _refuse(watch: Watch, positive: Tensor) -> None:

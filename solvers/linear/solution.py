@@ -28,7 +28,7 @@ class LinearStatus(IntEnum):
 
 _MEANING = {
     LinearStatus.TOO_MANY_ITERATIONS: "the residual is still too large after max_iterations. Allow more, tune omega, "
-    "or take another solver",
+    "or take another solver; on a singular matrix check that b sums to zero",
     LinearStatus.STAGNATED: "the residual does not fall any more. Ask for a larger tol, or solve in float64; on a "
     "singular matrix check that b sums to zero",
     LinearStatus.INDEFINITE: "the matrix is not positive definite, which conjugate gradients need. Take BiCGStab, or "

@@ -117,7 +117,7 @@ def solve_linear(
         stopping: when to end.
         needs: what is asked of the matrix.
     """
-    x0 = _checked(matrix, b, x0)
+    x0 = _checked(matrix, b, x0, stopping)
     with torch.no_grad():
         solution = _solve(iteration, matrix, b.detach(), x0.detach(), choice, stopping, needs)
     if stopping.throw and not bool(solution.converged.all()):
@@ -130,7 +130,9 @@ def solve_linear(
         """A^-T times a gradient, with the omega that the solution took."""
         same = None if solution.omega is None else Choice(solution.omega, b)
         title = f"The gradient of {name}"
-        return solve_linear(iteration, adjoint, gradient, None, same, name=title, stopping=stopping, needs=needs).x
+        # A bound in units of b says nothing of a gradient: all small ones would be 0.
+        ends = replace(stopping, tol=stopping.tol or torch.finfo(b.dtype).eps ** 0.5, atol=0.0)
+        return solve_linear(iteration, adjoint, gradient, None, same, name=title, stopping=ends, needs=needs).x
 
     x: Tensor = _Implicit.apply(solution.x, matrix, back, b, *entries)
     return replace(solution, x=x)
@@ -151,11 +153,14 @@ class _Implicit(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, entries = ctx.saved_tensors[0], ctx.saved_tensors[1:]
+        # Of a sample that failed: what is not finite must not reach the others through entries that they share.
+        x = x.nan_to_num(0.0, 0.0, 0.0)
         matrix = ctx.matrix.with_entries(*entries)
         adjoint: Tensor = ctx.back(matrix if ctx.matrix.symmetric else matrix.transpose(), gradients[0])
         if not any(ctx.needs_input_grad[4:]):
             return None, None, None, adjoint, *(None for _ in entries)
-        _, pull = torch.func.vjp(lambda *parts: ctx.matrix.with_entries(*parts).apply(x), *entries)
+        pull: Callable[[Tensor], tuple[Tensor, ...]]
+        pull = torch.func.vjp(lambda *parts: ctx.matrix.with_entries(*parts).apply(x), *entries)[1]
         return None, None, None, adjoint, *pull(-adjoint)
 
 
@@ -168,9 +173,9 @@ def _solve(
     stopping: Stopping,
     needs: Needs,
 ) -> LinearSolution:
-    status = _defects(matrix, b, x0, None if choice is None else choice.fixed, needs)
+    status = _defects(matrix, b, x0, choice, needs)
     rows = (status == 0).nonzero()[:, 0]
-    if len(rows) == len(b):
+    if len(rows) == len(b) > 0:
         return _iterate(iteration, matrix, b, x0, choice, rows, stopping)
     residual = torch.linalg.vector_norm((b - matrix.apply(x0)).flatten(1).double(), dim=1)
     nothing = None if choice is None else torch.full_like(residual, torch.nan)
@@ -203,7 +208,7 @@ def _iterate(
     return replace(solution, omega=omega)
 
 
-def _checked(matrix: Matrix, b: Tensor, x0: Tensor | None) -> Tensor:
+def _checked(matrix: Matrix, b: Tensor, x0: Tensor | None, stopping: Stopping) -> Tensor:
     """Where to start."""
     if b.dim() != len(matrix.shape) + 1 or tuple(b.shape[1:]) != tuple(matrix.shape):
         raise ValueError(
@@ -218,10 +223,13 @@ def _checked(matrix: Matrix, b: Tensor, x0: Tensor | None) -> Tensor:
         return torch.zeros_like(b)
     if x0.shape != b.shape or x0.dtype != b.dtype or x0.device != b.device:
         raise ValueError(f"Expected x0 as b, {tuple(b.shape)} {b.dtype}, got {tuple(x0.shape)} {x0.dtype}.")
-    return x0
+    if stopping.from_start:
+        return x0
+    # Where b is 0 so is x, and from elsewhere no residual would ever be small enough.
+    return x0 * (b != 0).flatten(1).any(dim=1).reshape(-1, *[1] * (b.dim() - 1))
 
 
-def _defects(matrix: Matrix, b: Tensor, x0: Tensor, omega: Tensor | None, needs: Needs) -> Tensor:
+def _defects(matrix: Matrix, b: Tensor, x0: Tensor, choice: Choice | None, needs: Needs) -> Tensor:
     """A status for each sample, 0 where nothing is wrong."""
     status = torch.zeros(len(b), dtype=torch.int64, device=b.device)
     if needs.diagonal:
@@ -230,10 +238,14 @@ def _defects(matrix: Matrix, b: Tensor, x0: Tensor, omega: Tensor | None, needs:
     if needs.symmetric:
         wrong = matrix.asymmetry > ROUNDING * torch.finfo(b.dtype).eps
         status[wrong.expand(len(b))] = int(LinearStatus.NOT_SYMMETRIC)
+    omega = None if choice is None else choice.fixed
     if omega is not None:
         status[~((omega > 0) & (omega < 2))] = int(LinearStatus.BAD_OMEGA)
     # A sum is finite only if all of its terms are.
     bad = ~(b.flatten(1).sum(dim=1) + x0.flatten(1).sum(dim=1)).isfinite()
+    if choice is not None and omega is None:  # a bandit is not to learn from these; others will notice by themselves
+        for part in matrix.entries:
+            bad = bad | ~part.flatten(1).sum(dim=1).isfinite()
     status[bad] = int(LinearStatus.NOT_FINITE)
     return status
 

@@ -9,7 +9,7 @@ from .solution import LinearSolution, LinearStatus
 from .solving import Stopping
 
 _PATIENCE = 500
-"""Iterations without a smaller residual after which a system has stagnated."""
+"""Iterations without a smaller residual after which a system has stagnated, of a method that is not of Krylov."""
 
 
 class Watch:
@@ -19,13 +19,15 @@ class Watch:
         stopping: when to end.
         b: right-hand sides.
         residual: first norms of b - A x.
+        krylov: whether the residual may only fall at the last of as many iterations as there are unknowns.
 
     Attributes:
         going: (batch,) bool.
     """
 
-    def __init__(self, stopping: Stopping, b: Tensor, residual: Tensor) -> None:
+    def __init__(self, stopping: Stopping, b: Tensor, residual: Tensor, *, krylov: bool = False) -> None:
         self.stopping = stopping
+        self._patience = max(_PATIENCE, b.shape[1:].numel()) if krylov else _PATIENCE
         self.goal = stopping.goal(b).norm(b.flatten(1), residual)
         self.going = torch.ones(len(b), dtype=torch.bool, device=b.device)
         self.iterations, self.status, self._last = (
@@ -64,7 +66,7 @@ class Watch:
         self.end(residual <= self.goal, LinearStatus.CONVERGED)
         if self._done >= self.stopping.max_iterations:
             self.end(torch.ones_like(self.going), LinearStatus.TOO_MANY_ITERATIONS)
-        self.end(self._done - self._last >= _PATIENCE, LinearStatus.STAGNATED)
+        self.end(self._done - self._last >= self._patience, LinearStatus.STAGNATED)
 
 
 def norm(r: Tensor) -> Tensor:
