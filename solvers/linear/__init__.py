@@ -6,6 +6,7 @@ from sciml.kernels.linear.stencil import Stencil, nearest_offsets
 
 from .grids import diffusion_matrix, nine_point_laplacian, nodal_laplacian
 from .krylov import CG, SSORPCG, BiCGStab
+from .multigrid import Multigrid, MultigridPCG, MultigridPreconditioner
 from .preconditioner import Diagonal, Preconditioner, SSORPreconditioner
 from .relaxation import SOR, Jacobi
 from .solution import LinearSolution, LinearSolveError, LinearStatus
@@ -23,6 +24,9 @@ __all__ = [
     "LinearSolver",
     "LinearStatus",
     "Matrix",
+    "Multigrid",
+    "MultigridPCG",
+    "MultigridPreconditioner",
     "Preconditioner",
     "Rows",
     "SSORPreconditioner",
