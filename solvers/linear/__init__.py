@@ -4,6 +4,7 @@ from sciml.kernels.linear.matrix import Matrix
 from sciml.kernels.linear.rows import Rows
 from sciml.kernels.linear.stencil import Stencil, nearest_offsets
 
+from .backends import AlgebraicMultigrid, SparseDirect
 from .grids import diffusion_matrix, nine_point_laplacian, nodal_laplacian
 from .krylov import CG, SSORPCG, BiCGStab
 from .multigrid import Multigrid, MultigridPCG, MultigridPreconditioner
@@ -16,6 +17,7 @@ __all__ = [
     "CG",
     "SOR",
     "SSORPCG",
+    "AlgebraicMultigrid",
     "BiCGStab",
     "Diagonal",
     "Jacobi",
@@ -30,6 +32,7 @@ __all__ = [
     "Preconditioner",
     "Rows",
     "SSORPreconditioner",
+    "SparseDirect",
     "Stencil",
     "Stopping",
     "diffusion_matrix",

@@ -144,7 +144,7 @@ class _Implicit(torch.autograd.Function):
         adjoint: Tensor = ctx.back(matrix if ctx.matrix.symmetric else matrix.transpose(), gradients[0])
         if not any(ctx.needs_input_grad[4:]):
             return None, None, None, adjoint, *(None for _ in entries)
-        _, pull = torch.func.vjp(lambda *parts: ctx.matrix.with_entries(*parts).apply(x), *entries)
+        pull = torch.func.vjp(lambda *parts: ctx.matrix.with_entries(*parts).apply(x), *entries)[1]
         return None, None, None, adjoint, *pull(-adjoint)
 
 
