@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .stencil import Stencil
@@ -91,12 +91,12 @@ class Line:
         return result
 
 
-def coarsened(matrix: Stencil, constant: Float[Tensor, " samples"]) -> tuple[Stencil, list[Line]] | None:
+def coarsened(matrix: Stencil, constant: Bool[Tensor, " samples"]) -> tuple[Stencil, list[Line]] | None:
     """The matrix on the next coarser grid and how to interpolate from there, None where that is too coarse already.
 
     Args:
         matrix: on the fine grid.
-        constant: bool, whose constants the matrix maps to 0; they are interpolated exactly.
+        constant: those whose constants the matrix maps to 0; they are interpolated exactly.
     """
     parts, shape, lines = parts_of(matrix), list(matrix.shape), []
     for axis in reversed(range(len(shape))):
