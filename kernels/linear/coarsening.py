@@ -1,9 +1,12 @@
 """From a grid to one of about half the points along each axis, and matrices on it.
 
-Along an axis the points 0, 2, 4, ... are kept, and those between are the mean of their two neighbours: linear
-interpolation P. The coarse matrix is P^T A P (Galerkin), which couples nearest neighbours again, diagonal ones too. An
-axis is done after the other, so that all formulas are those of one dimension. Trottenberg, Oosterlee, Schueller,
-"Multigrid", 2001, sections 2.3.3 and 2.3.5 and appendix A.2.
+Along an axis the points 0, 2, 4, ... are kept, and those between are means of their two neighbours, each weighted as
+the matrix couples them: summed over the other axes, as if nothing changed along these. For constant coefficients that
+is linear interpolation; where coefficients jump it keeps the flux continuous. The coarse matrix is P^T A P (Galerkin),
+which couples nearest neighbours again, diagonal ones too. An axis is done after the other, so that all formulas are
+those of one dimension. Alcouffe, Brandt, Dendy, Painter, "The multi-grid method for the diffusion equation with
+strongly discontinuous coefficients", SIAM J. Sci. Stat. Comput. 2, 1981; Trottenberg, Oosterlee, Schueller,
+"Multigrid", 2001, section 7.7.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .stencil import Stencil
@@ -24,70 +27,33 @@ Parts = dict[Offset, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """Interpolation along one axis, the same for all lines of the grid.
-
-    The first 2 coarse - 1 points are regular; those after them, at most two, are tabulated.
+    """Interpolation along one axis: a fine point is weight[k] times coarse point parent[k], summed over two k.
 
     Attributes:
         axis: which one.
-        fine: points along it.
         coarse: points that are kept.
-        end: what the last of an even number of points is of its left neighbour, (samples,); that is what its equation
-            makes of it if nothing changes along other axes: 1/2 between nodes and a boundary of zeros, 1 at a wall that
-            lets nothing through.
-        periodic: whether the axis wraps around: then the last one or two points are interpolated to the first one.
+        parent: the coarse points before and after; that itself where a point is kept.
+        weight: of each parent at each point, (2, samples, *shape) with the fine shape.
+        periodic: whether the axis wraps around.
     """
 
     axis: int
-    fine: int
     coarse: int
-    end: Float[Tensor, " samples"]
+    parent: Int[Tensor, "2 fine"]
+    weight: Float[Tensor, "2 samples *shape"]
     periodic: bool
 
-    def tail(self, like: Tensor) -> list[tuple[int, list[tuple[int, float | Tensor]]]]:
-        """The points after the regular ones, each with the coarse points that it is made of, and their weights."""
-        last = self.coarse - 1
-        first = 2 * last + 1
-        if self.periodic:
-            parts = self.fine - 2 * last
-            return [
-                (first + k, [(last, (parts - 1 - k) / parts), (0, (1 + k) / parts)]) for k in range(self.fine - first)
-            ]
-        end = self.end.to(like).reshape(-1, *[1] * (like.dim() - 2))
-        return [(first, [(last, end)])] if self.fine > first else []
+    def interpolate(self, z: Float[Tensor, "batch *coarse"]) -> Float[Tensor, "batch *fine"]:
+        """P z."""
+        first, second = (z.index_select(self.axis + 1, parent) for parent in self.parent)
+        return self.weight[0] * first + self.weight[1] * second
 
-    def parents(self, point: int, like: Tensor) -> list[tuple[int, float | Tensor]]:
-        """The coarse points that a point is made of, and their weights."""
-        if point > 2 * self.coarse - 2:
-            return dict(self.tail(like))[point]
-        half = point // 2
-        return [(half, 0.5), (half + 1, 0.5)] if point % 2 else [(half, 1.0)]
-
-    def restrict(self, r: Tensor) -> Tensor:
+    def restrict(self, r: Float[Tensor, "batch *fine"]) -> Float[Tensor, "batch *coarse"]:
         """P^T r."""
         dim = self.axis + 1
-        even, odd = _split(r, dim, self.coarse)
-        result = even.clone()
-        count = self.coarse - 1
-        result.narrow(dim, 0, count).add_(odd, alpha=0.5)
-        result.narrow(dim, 1, count).add_(odd, alpha=0.5)
-        for point, parents in self.tail(r):
-            for coarse, weight in parents:
-                result.select(dim, coarse).add_(weight * r.select(dim, point))
-        return result
-
-    def interpolate(self, z: Tensor) -> Tensor:
-        """P z."""
-        dim, count = self.axis + 1, self.coarse - 1
-        shape = [self.fine if k == dim else n for k, n in enumerate(z.shape)]
-        result = z.new_empty(shape)
-        even, odd = _split(result, dim, self.coarse)
-        even.copy_(z)
-        odd.copy_(0.5 * (z.narrow(dim, 0, count) + z.narrow(dim, 1, count)))
-        for point, parents in self.tail(z):
-            result.select(dim, point).zero_()
-            for coarse, weight in parents:
-                result.select(dim, point).add_(weight * z.select(dim, coarse))
+        result = r.new_zeros([self.coarse if k == dim else n for k, n in enumerate(r.shape)])
+        for parent, weight in zip(self.parent, self.weight):
+            result.index_add_(dim, parent, weight * r)
         return result
 
 
@@ -100,11 +66,9 @@ def coarsened(matrix: Stencil, constant: Bool[Tensor, " samples"]) -> tuple[Sten
     """
     parts, shape, lines = parts_of(matrix), list(matrix.shape), []
     for axis in reversed(range(len(shape))):
-        n, repeats = shape[axis], matrix.periodic[axis]
-        if n < (6 if repeats else 4):
+        if shape[axis] < (6 if matrix.periodic[axis] else 4):
             continue
-        end = torch.where(constant, 1.0, _end(parts, axis))
-        line = Line(axis, n, n // 2 if repeats else (n + 1) // 2, end, repeats)
+        line = _line(parts, axis, matrix.periodic[axis], constant)
         parts = _galerkin(parts, line)
         shape[axis] = line.coarse
         lines.append(line)
@@ -124,54 +88,64 @@ def parts_of(matrix: Stencil) -> Parts:
     return {offset: part.expand(shape) for offset, part in parts.items()}
 
 
-def _end(parts: Parts, axis: int) -> Tensor:
-    """What the last point along an axis is of the one before, by its equation: of what other axes couple, the sum."""
-    sums: dict[int, list[Tensor]] = {0: [], -1: []}
-    for offset, part in parts.items():
-        if offset[axis] <= 0:
-            last = part.select(axis + 1, -1)
-            sums[offset[axis]].append(last.reshape(len(part), -1).double().sum(dim=1))
-    own, before = (sum(sums[step], torch.zeros_like(sums[0][0])) for step in (0, -1))
-    return (-before / own).nan_to_num(1.0, 1.0, 1.0).clamp(0.0, 1.0)
+def _line(parts: Parts, axis: int, periodic: bool, constant: Tensor) -> Line:
+    """How to interpolate along an axis of this matrix."""
+    own = parts[(0,) * len(next(iter(parts)))]
+    n, dim = own.shape[axis + 1], axis + 1
+    coarse = n // 2 if periodic else (n + 1) // 2
+    before, centre, after = (
+        sum((part for offset, part in parts.items() if offset[axis] == step), torch.zeros_like(own))
+        for step in (-1, 0, 1)
+    )
+    point = torch.arange(n, device=own.device)
+    parent = torch.stack([(point // 2).clamp(max=coarse - 1), (point + 1) // 2 % coarse])
+    share = _ratio(before, before + after, 0.5)
+    share.index_fill_(dim, point[: 2 * coarse : 2], 1.0)
+    weight = torch.stack([share, 1 - share])
+    last = [cut.select(dim, n - 1) for cut in (before, centre, weight[0], weight[1])]
+    if not periodic and n % 2 == 0:
+        end = _ratio(-last[0], last[1], 1.0)
+        last[2].copy_(torch.where(constant.reshape(-1, *[1] * (end.dim() - 1)), 1.0, end))
+        last[3].zero_()
+    elif periodic and n % 2:
+        _pair(before, after, weight, dim)
+    return Line(axis, coarse, parent, weight, periodic)
+
+
+def _pair(before: Tensor, after: Tensor, weight: Tensor, dim: int) -> None:
+    """The last two points around an odd periodic axis, between the last one that is kept and the first: in series."""
+    n = before.shape[dim]
+    one, two, three = before.select(dim, n - 2), after.select(dim, n - 2), after.select(dim, n - 1)
+    whole = one * two + two * three + three * one
+    shares = (_ratio(one * (two + three), whole, 2 / 3), _ratio(one * two, whole, 1 / 3))
+    for point, share in zip((n - 2, n - 1), shares):
+        weight[0].select(dim, point).copy_(share)
+        weight[1].select(dim, point).copy_(1 - share)
+
+
+def _ratio(part: Tensor, whole: Tensor, otherwise: float) -> Tensor:
+    """part / whole, cut to 0 and 1; something else where whole is 0."""
+    ratio = part / whole
+    return torch.where(ratio.isfinite(), ratio.clamp(0.0, 1.0), otherwise)
 
 
 def _galerkin(parts: Parts, line: Line) -> Parts:
     """P^T A P along one axis."""
-    axis = line.axis
-    coarse: Parts = {}
-    for rest in sorted({offset[:axis] + offset[axis + 1 :] for offset in parts}):
-        keys = [(*rest[:axis], step, *rest[axis:]) for step in (-1, 0, 1)]
-        given = [parts.get(key) for key in keys]
-        like = next(part for part in given if part is not None)
-        left, own, right = (torch.zeros_like(like) if part is None else part for part in given)
-        coarse.update(zip(keys, _triple(left, own, right, line)))
-    return coarse
-
-
-def _triple(left: Tensor, own: Tensor, right: Tensor, line: Line) -> tuple[Tensor, Tensor, Tensor]:
-    """Entries that reach back, stay and reach on along the axis, of P^T A P from those of A."""
-    dim, count = line.axis + 1, line.coarse - 1
-    (le, lo), (ce, co), (re, ro) = (_split(part, dim, line.coarse) for part in (left, own, right))
-    middle = ce.clone()
-    middle.narrow(dim, 1, count).add_(0.5 * (le.narrow(dim, 1, count) + ro) + 0.25 * co)
-    middle.narrow(dim, 0, count).add_(0.5 * (re.narrow(dim, 0, count) + lo) + 0.25 * co)
-    back, on = torch.zeros_like(middle), torch.zeros_like(middle)
-    back.narrow(dim, 1, count).copy_(0.5 * (le.narrow(dim, 1, count) + lo) + 0.25 * co)
-    on.narrow(dim, 0, count).copy_(0.5 * (re.narrow(dim, 0, count) + ro) + 0.25 * co)
-    result, n, regular = (back, middle, on), line.fine, 2 * line.coarse - 1
-    for point, step in product(sorted({0, *range(regular - 1, n)}), (-1, 0, 1)):
-        other = (point + step) % n if line.periodic else point + step
-        if max(point, other) < regular or not 0 <= other < n:
-            continue
-        entry = (left, own, right)[step + 1].select(dim, point)
-        for (i, mine), (j, theirs) in product(line.parents(point, own), line.parents(other, own)):
-            reach = (j - i + 1) % line.coarse if line.periodic else j - i + 1
-            result[reach].select(dim, i).add_(mine * theirs * entry)
-    return result
-
-
-def _split(x: Tensor, dim: int, coarse: int) -> tuple[Tensor, Tensor]:
-    """The regular points: those that are kept, and those between."""
-    cut = [slice(None)] * dim
-    last = 2 * coarse - 2
-    return x[(*cut, slice(0, last + 1, 2))], x[(*cut, slice(1, last, 2))]
+    axis, dim, n, m = line.axis, line.axis + 1, line.parent.shape[1], line.coarse
+    point = torch.arange(n, device=line.parent.device)
+    sums: dict[Offset, Tensor] = {}  # of what reaches back, stays, and reaches on, one after the other along the axis
+    for offset, part in parts.items():
+        step, rest = offset[axis], (*offset[:axis], 0, *offset[axis + 1 :])
+        if rest not in sums:
+            sums[rest] = part.new_zeros([3 * m if k == dim else size for k, size in enumerate(part.shape)])
+        there = line.weight.roll(tuple(-o for o in offset), tuple(range(2, line.weight.dim())))
+        inside = (point + step >= 0) & (point + step < n) | line.periodic
+        for (mine, at), (theirs, to) in product(zip(line.weight, line.parent), zip(there, line.parent.roll(-step, 1))):
+            reach = (to - at + 1) % m if line.periodic else to - at + 1
+            rows = (inside & (reach >= 0) & (reach < 3)).nonzero()[:, 0]  # where it is more, a weight is 0
+            sums[rest].index_add_(dim, (reach * m + at)[rows], (mine * part * theirs).index_select(dim, rows))
+    return {
+        (*rest[:axis], reach, *rest[axis + 1 :]): total.narrow(dim, (reach + 1) * m, m)
+        for rest, total in sums.items()
+        for reach in (-1, 0, 1)
+    }

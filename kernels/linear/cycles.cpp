@@ -9,10 +9,11 @@ template <typename T> struct Cycle {
     int64_t before, after;
     std::vector<Stencil<T>> matrix;
     std::vector<std::vector<T>> right, found;  // of each coarser grid
-    std::vector<T> fine, coarse;               // rows
+    std::vector<T> fine, coarse, plane;        // rows, and the plane of a coarser grid
 
     Cycle(const std::vector<Grid>& g, const Hierarchy<T>& h, int64_t sweeps_before, int64_t sweeps_after)
-        : grids(g), all(h), before(sweeps_before), after(sweeps_after), fine(g[0].shape[2]), coarse(g[0].shape[2]) {
+        : grids(g), all(h), before(sweeps_before), after(sweeps_after), fine(g[0].shape[2]), coarse(g[0].shape[2]),
+          plane(g[0].shape[1] * g[0].shape[2]) {
         for (size_t k = 0; k < grids.size(); ++k) {
             const Level<T>& level = all.levels[k];
             matrix.emplace_back(grids[k].layout, level.coefficient, level.varies, level.diagonal, level.uneven);
@@ -48,32 +49,47 @@ template <typename T> struct Cycle {
         for (int64_t k = 0; k < after; ++k) a.sweep(r, z, omega, BACKWARD);
     }
 
+    Line line(size_t depth, int axis) const { return Line(grids[depth].shape[axis], grids[depth].periodic[axis] != 0); }
+
+    // What is left of r, on the next coarser grid: row after row, and plane after plane.
     void restrict_residual(size_t depth, const T* r, const T* z, T omega) {
         const Stencil<T>& a = matrix[depth];
         const Level<T>& level = all.levels[depth];
-        const Line<T> line = along(depth);
-        const std::vector<typename Line<T>::Part> tail = line.tail();
-        std::vector<T>& b = right[depth + 1];
-        std::fill(b.begin(), b.end(), T(0));
-        for (int64_t row = 0; row < a.at.rows; ++row) {
-            if (before == 1)
-                remainder(a, row, z, omega);
-            else
-                residual(a, row, r, z);
-            restrict_row(line, tail);
-            for (int64_t k = level.begin[row]; k < level.begin[row + 1]; ++k) {
-                T* __restrict__ y = b.data() + level.ways[k].row * line.coarse;
-                const T* __restrict__ x = coarse.data();
-                const T weight = level.ways[k].weight;
-                for (int64_t j = 0; j < line.coarse; ++j) y[j] += weight * x[j];
+        const Line high = line(depth, 0), wide = line(depth, 1), long_ = line(depth, 2);
+        const int64_t w = long_.coarse, size = wide.coarse * w;
+        T* b = right[depth + 1].data();
+        std::fill(b, b + high.coarse * size, T(0));
+        for (int64_t i = 0; i < high.fine; ++i) {
+            T* to = high.halves() ? plane.data() : b + i * size;
+            if (high.halves()) std::fill(to, to + size, T(0));
+            for (int64_t j = 0; j < wide.fine; ++j) {
+                const int64_t row = i * wide.fine + j;
+                if (before == 1)
+                    remainder(a, row, z, omega);
+                else
+                    residual(a, row, r, z);
+                restrict_row(long_, level.share[2].data() + row * long_.between());
+                spread(wide, j, level.share[1].data() + i * wide.between() * w, coarse.data(), to, w);
             }
+            if (high.halves()) spread(high, i, level.share[0].data(), to, b, size);
         }
     }
 
-    Line<T> along(size_t depth) const {
-        Line<T> line(grids[depth].shape[2], grids[depth].periodic[2] != 0);
-        line.end = all.levels[depth].end;
-        return line;
+    // Add what point p of a line has, n values, to its parents in y.
+    static void spread(const Line& line, int64_t p, const T* share, const T* __restrict__ x, T* y, int64_t n) {
+        Line::Part found[2];
+        const int count = line.halves() ? line.parents(p, found) : 0;
+        if (!count) found[0] = {p, -1, WHOLE};
+        for (int k = 0; k < std::max(count, 1); ++k) {
+            T* __restrict__ to = y + found[k].coarse * n;
+            const T* __restrict__ s = share + found[k].between * n;
+            if (found[k].mode == WHOLE)
+                for (int64_t j = 0; j < n; ++j) to[j] += x[j];
+            else if (found[k].mode == SHARE)
+                for (int64_t j = 0; j < n; ++j) to[j] += s[j] * x[j];
+            else
+                for (int64_t j = 0; j < n; ++j) to[j] += (1 - s[j]) * x[j];
+        }
     }
 
     // fine = r - A z of a row.
@@ -100,54 +116,67 @@ template <typename T> struct Cycle {
     }
 
     // coarse = P^T fine along a row.
-    void restrict_row(const Line<T>& line, const std::vector<typename Line<T>::Part>& tail) {
+    void restrict_row(const Line& line, const T* __restrict__ s) {
         const T* __restrict__ x = fine.data();
         T* __restrict__ y = coarse.data();
         const int64_t m = line.coarse;
         if (!line.halves()) return void(std::copy(x, x + m, y));
-        y[0] = x[0] + T(0.5) * x[1];
-        for (int64_t i = 1; i + 1 < m; ++i) y[i] = x[2 * i] + T(0.5) * (x[2 * i - 1] + x[2 * i + 1]);
-        y[m - 1] = x[2 * m - 2] + T(0.5) * x[2 * m - 3];
-        for (const auto& part : tail) y[part.coarse] += part.weight * x[part.point];
+        y[0] = x[0] + s[0] * x[1];
+        for (int64_t t = 1; t + 1 < m; ++t) y[t] = x[2 * t] + (1 - s[t - 1]) * x[2 * t - 1] + s[t] * x[2 * t + 1];
+        y[m - 1] = x[2 * m - 2] + (1 - s[m - 2]) * x[2 * m - 3];
+        for (int64_t t = m - 1; t < line.between(); ++t) {
+            y[line.first(t)] += s[t] * x[line.point(t)];
+            if (!line.ends(t)) y[line.second(t)] += (1 - s[t]) * x[line.point(t)];
+        }
     }
 
     // z += P times what the coarser grid has found.
     void interpolate(size_t depth, T* z) {
         const Level<T>& level = all.levels[depth];
-        const Line<T> line = along(depth);
-        const std::vector<typename Line<T>::Part> tail = line.tail();
-        const int64_t m = line.coarse, rows = grids[depth].layout.rows;
-        const T* error = found[depth + 1].data();
-        for (int64_t row = 0; row < rows; ++row) {
-            const auto* way = &level.ways[level.begin[row]];
-            const int64_t count = level.begin[row + 1] - level.begin[row];
-            const T* __restrict__ x = error + way->row * m;
-            if (count > 1 || way->weight != 1) {
-                T* __restrict__ sum = coarse.data();
-                for (int64_t j = 0; j < m; ++j) sum[j] = way->weight * x[j];
-                for (int64_t k = 1; k < count; ++k) {
-                    const T* __restrict__ other = error + way[k].row * m;
-                    for (int64_t j = 0; j < m; ++j) sum[j] += way[k].weight * other[j];
-                }
-                x = coarse.data();
+        const Line high = line(depth, 0), wide = line(depth, 1), long_ = line(depth, 2);
+        const int64_t w = long_.coarse, size = wide.coarse * w;
+        for (int64_t i = 0; i < high.fine; ++i) {
+            const T* from = gathered(high, i, level.share[0].data(), found[depth + 1].data(), plane.data(), size);
+            for (int64_t j = 0; j < wide.fine; ++j) {
+                const int64_t row = i * wide.fine + j;
+                const T* share = level.share[1].data() + i * wide.between() * w;
+                const T* x = gathered(wide, j, share, from, coarse.data(), w);
+                interpolate_row(long_, level.share[2].data() + row * long_.between(), x, z + row * long_.fine);
             }
-            interpolate_row(line, tail, x, z + row * line.fine);
         }
     }
 
-    static void interpolate_row(const Line<T>& line, const std::vector<typename Line<T>::Part>& tail,
-                                const T* __restrict__ x, T* __restrict__ y) {
+    // What point p of a line gets of its parents in x, n values: there, or in y.
+    static const T* gathered(const Line& line, int64_t p, const T* share, const T* x, T* __restrict__ y, int64_t n) {
+        if (!line.halves()) return x + p * n;
+        Line::Part found[2];
+        const int count = line.parents(p, found);
+        const T* __restrict__ one = x + found[0].coarse * n;
+        if (found[0].mode == WHOLE) return one;
+        const T* __restrict__ s = share + found[0].between * n;
+        const T* __restrict__ two = x + found[count - 1].coarse * n;
+        if (count == 2)
+            for (int64_t j = 0; j < n; ++j) y[j] = s[j] * one[j] + (1 - s[j]) * two[j];
+        else
+            for (int64_t j = 0; j < n; ++j) y[j] = s[j] * one[j];
+        return y;
+    }
+
+    static void interpolate_row(const Line& line, const T* __restrict__ s, const T* __restrict__ x, T* __restrict__ y) {
         const int64_t m = line.coarse;
         if (!line.halves()) {
             for (int64_t j = 0; j < m; ++j) y[j] += x[j];
             return;
         }
-        for (int64_t i = 0; i + 1 < m; ++i) {
-            y[2 * i] += x[i];
-            y[2 * i + 1] += T(0.5) * (x[i] + x[i + 1]);
+        for (int64_t t = 0; t + 1 < m; ++t) {
+            y[2 * t] += x[t];
+            y[2 * t + 1] += s[t] * x[t] + (1 - s[t]) * x[t + 1];
         }
         y[2 * m - 2] += x[m - 1];
-        for (const auto& part : tail) y[part.point] += part.weight * x[part.coarse];
+        for (int64_t t = m - 1; t < line.between(); ++t) {
+            const T second = line.ends(t) ? T(0) : (1 - s[t]) * x[line.second(t)];
+            y[line.point(t)] += s[t] * x[line.first(t)] + second;
+        }
     }
 };
 

@@ -1,4 +1,4 @@
-"""The C++ twins: calls of stencil.cpp, rows.cpp, solve.cpp, multigrid.cpp and cycles.cpp."""
+"""The C++ twins: calls of stencil.cpp, rows.cpp and solve.cpp; for multigrid of coarsening.cpp to cycles.cpp."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .matrix import Matrix
 from .rows import RowPattern, Rows
 from .stencil import Stencil
 
-_NAMES = ("stencil.cpp", "rows.cpp", "solve.cpp", "multigrid.cpp", "cycles.cpp")
+_NAMES = ("stencil.cpp", "rows.cpp", "solve.cpp", "coarsening.cpp", "multigrid.cpp", "cycles.cpp")
 _SOURCES = tuple(Path(__file__).with_name(name) for name in _NAMES)
 _TYPES = {torch.float32: "float", torch.float64: "double"}
 _APPLY, _RESIDUAL, _FORWARD, _BACKWARD, _PRECONDITION = range(5)
