@@ -27,9 +27,10 @@ class Multigrid:
     """V-cycles until the residual is small, an iteration each: the number hardly depends on the size of the grid.
 
     Relaxation takes away what is rough of the error, and coarser grids the rest. Trottenberg, Oosterlee, Schueller,
-    "Multigrid", 2001, section 2.4; coarse matrices are those of Galerkin with linear interpolation, so that all
-    boundaries and coefficients will do. Jumps of the coefficients by orders of magnitude, strong anisotropy and
-    convection can make it slow or diverge: ``MultigridPCG`` is the safer choice for symmetric matrices.
+    "Multigrid", 2001, section 2.4; coarse matrices are those of Galerkin, and interpolation follows the couplings of
+    the matrix (``kernels.linear.coarsening``), so that any boundary, any size and coefficients that jump will do. Slow,
+    or diverging, it is where one axis is coupled ten times as strongly as another, where coefficients jump from point
+    to point, and with much convection: ``MultigridPCG`` is the safer choice for symmetric matrices.
 
     Of a matrix that maps constants to 0 (walls all around, periodic) b has to sum to 0, and the solution is the one
     with the mean of x0.

@@ -123,7 +123,7 @@ def test_a_native_cycle_is_that_of_torch(shape: tuple[int, ...], periodic: bool,
     ]
     if dtype == torch.float64:
         matrices += [laplacian(shape, periodic), laplacian(shape, periodic, 0.3)]
-    for matrix, (before, after) in product(matrices, [(1, 1), (2, 1), (0, 2), (1, 0)]):
+    for matrix, (before, after) in zip(matrices, [(1, 1), (0, 2), (2, 1), (1, 0)]):
         ours = native.Hierarchy(matrix, before, after).cycle(r, omega)
         theirs = Hierarchy(matrix, before, after).cycle(r, omega)
         torch.testing.assert_close(ours, theirs, rtol=exact, atol=exact * float(theirs.abs().max()))
