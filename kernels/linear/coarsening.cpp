@@ -18,9 +18,7 @@ struct Line {
     int64_t fine, coarse;
     bool periodic;
 
-    Line(int64_t n, bool repeats) : fine(n), coarse(n), periodic(repeats) {
-        if (n >= (repeats ? 6 : 4)) coarse = repeats ? n / 2 : (n + 1) / 2;
-    }
+    Line(int64_t n, int64_t kept, bool repeats) : fine(n), coarse(kept), periodic(repeats) {}
 
     bool halves() const { return coarse < fine; }
     int64_t between() const { return fine - coarse; }

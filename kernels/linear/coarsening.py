@@ -11,6 +11,7 @@ strongly discontinuous coefficients", SIAM J. Sci. Stat. Comput. 2, 1981; Trotte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -19,6 +20,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .stencil import Stencil
+
+_NEVER = 30.0
+"""A lag longer than there are grids."""
 
 Offset = tuple[int, ...]
 Parts = dict[Offset, Tensor]
@@ -57,27 +61,63 @@ class Line:
         return result
 
 
-def coarsened(matrix: Stencil, constant: Bool[Tensor, " samples"]) -> tuple[Stencil, list[Line]] | None:
-    """The matrix on the next coarser grid and how to interpolate from there, None where that is too coarse already.
+def lags(matrix: Stencil) -> Int[Tensor, "samples axis"]:
+    """How many times the axis of the strongest couplings is coarsened before each axis is.
+
+    Relaxation smoothes an error along strong couplings alone; each time they weaken by four, against the others
+    (semi-coarsening; Trottenberg, Oosterlee, Schueller, section 5.1).
+    """
+    strengths = []
+    for axis in range(len(matrix.shape)):
+        total = torch.zeros(matrix.samples, dtype=torch.float64, device=matrix.device)
+        for offset, values in zip(matrix.offsets, matrix.values.detach().unbind(dim=1)):
+            for along, (step, repeats) in enumerate(zip(offset, matrix.periodic), start=1):
+                if step and not repeats and values.shape[along] > 1:  # without what reaches beyond the end
+                    values = values.narrow(along, max(0, -step), values.shape[along] - 1)
+            total = total + offset[axis] ** 2 * values.mean(dim=tuple(range(1, values.dim())), dtype=torch.float64)
+        strengths.append(total.abs())
+    strength = torch.stack(strengths, dim=1)
+    times = (strength.amax(dim=1, keepdim=True) / strength).log2() / 2
+    return times.nan_to_num(0.0, _NEVER).clamp(0.0, _NEVER).round().long()
+
+
+def coarser_shapes(shape: Offset, periodic: tuple[bool, ...], lag: Sequence[int]) -> list[Offset]:
+    """Of all grids below this one, down to two to five points along each axis.
+
+    Args:
+        shape: of the grid.
+        periodic: along which axes.
+        lag: of each axis, see ``lags``.
+    """
+    shapes, lag = [], list(lag)
+    while long := [axis for axis, n in enumerate(shape) if n >= (6 if periodic[axis] else 4)]:
+        least = min(lag[axis] for axis in long)
+        shape = tuple(
+            n if axis not in long or lag[axis] > least else n // 2 if periodic[axis] else (n + 1) // 2
+            for axis, n in enumerate(shape)
+        )
+        lag = [max(n - 1, least) for n in lag]
+        shapes.append(shape)
+    return shapes
+
+
+def coarsened(matrix: Stencil, shape: Offset, constant: Bool[Tensor, " samples"]) -> tuple[Stencil, list[Line]]:
+    """The matrix on the next coarser grid, and how to interpolate from there.
 
     Args:
         matrix: on the fine grid.
+        shape: of the coarser grid.
         constant: those whose constants the matrix maps to 0; they are interpolated exactly.
     """
-    parts, shape, lines = parts_of(matrix), list(matrix.shape), []
+    parts, lines = parts_of(matrix), []
     for axis in reversed(range(len(shape))):
-        if shape[axis] < (6 if matrix.periodic[axis] else 4):
-            continue
-        line = _line(parts, axis, matrix.periodic[axis], constant)
-        parts = _galerkin(parts, line)
-        shape[axis] = line.coarse
-        lines.append(line)
-    if not lines:
-        return None
+        if shape[axis] < matrix.shape[axis]:
+            lines.append(_line(parts, axis, matrix.periodic[axis], constant))
+            parts = _galerkin(parts, lines[-1])
     centre = (0,) * len(shape)
     offsets = tuple(offset for offset in sorted(parts) if offset != centre)
     values = torch.stack([parts[offset] for offset in offsets], dim=1)
-    return Stencil(tuple(shape), offsets, values, parts[centre], matrix.periodic), lines
+    return Stencil(shape, offsets, values, parts[centre], matrix.periodic), lines
 
 
 def parts_of(matrix: Stencil) -> Parts:

@@ -49,7 +49,7 @@ template <typename T> struct Cycle {
         for (int64_t k = 0; k < after; ++k) a.sweep(r, z, omega, BACKWARD);
     }
 
-    Line line(size_t depth, int axis) const { return Line(grids[depth].shape[axis], grids[depth].periodic[axis] != 0); }
+    Line line(size_t depth, int axis) const { return grids[depth].line(axis, grids[depth + 1]); }
 
     // What is left of r, on the next coarser grid: row after row, and plane after plane.
     void restrict_residual(size_t depth, const T* r, const T* z, T omega) {
@@ -202,13 +202,11 @@ template <typename T> struct Hierarchies {
     std::vector<Grid> grids;
     std::vector<Hierarchy<T>*> each;
 
-    Hierarchies(const int64_t* form, const T* c, const T* d, int64_t samples, int threads) : batch(form, c, d) {
+    Hierarchies(const int64_t* form, const T* c, const T* d, int64_t depth, const int64_t* shapes, int64_t samples,
+                int threads)
+        : batch(form, c, d) {
         grids.emplace_back(form, form + 3, std::vector<int64_t>(form + 11, form + 11 + 3 * form[6]));
-        while (true) {
-            Grid next = grids.back().coarser();
-            if (std::equal(next.shape, next.shape + 3, grids.back().shape)) break;
-            grids.push_back(next);
-        }
+        for (int64_t k = 0; k < depth; ++k) grids.push_back(grids.back().coarser(shapes + 3 * k));
         each.assign(samples, nullptr);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1 && samples > 1)
         for (int64_t k = 0; k < samples; ++k) each[k] = new Hierarchy<T>(grids, batch[k]);
@@ -249,8 +247,9 @@ void cycle_to_end(const Hierarchies<T>& all, int64_t before, int64_t after, bool
 }  // namespace
 
 #define MULTIGRID(T)                                                                                                   \
-    void* multigrid_new_##T(const int64_t* form, const T* c, const T* d, int64_t samples, int threads) {               \
-        return new Hierarchies<T>(form, c, d, samples, threads);                                                       \
+    void* multigrid_new_##T(const int64_t* form, const T* c, const T* d, int64_t depth, const int64_t* shapes,         \
+                            int64_t samples, int threads) {                                                            \
+        return new Hierarchies<T>(form, c, d, depth, shapes, samples, threads);                                        \
     }                                                                                                                  \
     void multigrid_delete_##T(void* all) { delete static_cast<Hierarchies<T>*>(all); }                                 \
     void multigrid_cycle_##T(const void* all, int64_t before, int64_t after, int64_t samples, const T* r, T* z,        \

@@ -48,16 +48,13 @@ struct Grid {
         for (size_t k = 0; k < o.size(); k += 3) slots.push_back(int(13 + 9 * o[k] + 3 * o[k + 1] + o[k + 2]));
     }
 
-    // The next coarser grid, or the same one again where there is none.
-    Grid coarser() const {
+    // The next coarser grid, of n points along each axis.
+    Grid coarser(const int64_t* n) const {
         bool reached[27] = {};
         for (int k : slots) reached[k] = true;
         reached[13] = true;
-        int64_t n[3];
         for (int axis = 2; axis >= 0; --axis) {
-            const Line line(shape[axis], periodic[axis] != 0);
-            n[axis] = line.coarse;
-            if (!line.halves()) continue;
+            if (n[axis] == shape[axis]) continue;
             for (int k = 0; k < 27; ++k)
                 if (k / STEP[axis] % 3 == 1) {
                     const int s = STEP[axis];
@@ -69,6 +66,8 @@ struct Grid {
             if (reached[k] && k != 13) o.insert(o.end(), {k / 9 - 1, k / 3 % 3 - 1, k % 3 - 1});
         return Grid(n, periodic, o);
     }
+
+    Line line(int axis, const Grid& next) const { return Line(shape[axis], next.shape[axis], periodic[axis] != 0); }
 };
 
 // One sample's matrix on one grid, and the way to the next coarser grid.
@@ -97,7 +96,7 @@ template <typename T> struct Hierarchy {
             parts.part[grids[0].slots[k]] = given(parts, matrix.coupling(k, 0), matrix.varies, width);
         parts.part[13] = given(parts, matrix.diagonal, matrix.uneven, width);
         for (size_t depth = 0; depth + 1 < grids.size(); ++depth) {
-            parts = next(parts, levels[depth]);
+            parts = next(parts, grids[depth], grids[depth + 1], levels[depth]);
             store(grids[depth + 1], parts, levels[depth + 1]);
         }
         factorise(grids.back());
@@ -119,11 +118,11 @@ template <typename T> struct Hierarchy {
         return sum <= 8 * std::numeric_limits<T>::epsilon() * size;
     }
 
-    Parts<T> next(const Parts<T>& fine, Level<T>& level) const {
+    Parts<T> next(const Parts<T>& fine, const Grid& grid, const Grid& coarser, Level<T>& level) const {
         Parts<T> current;
         const Parts<T>* from = &fine;
         for (int axis = 2; axis >= 0; --axis) {
-            const Line line(fine.shape[axis], fine.periodic[axis]);
+            const Line line = grid.line(axis, coarser);
             if (!line.halves()) continue;
             level.share[axis] = from->shares(axis, line, constant);
             current = from->coarsened(axis, line, level.share[axis]);

@@ -6,6 +6,7 @@ Schueller, "Multigrid", 2001, section 2.4.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,20 +14,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from . import native
-from .coarsening import Line, coarsened
+from .coarsening import Line, coarsened, coarser_shapes, lags
 from .matrix import ROUNDING
 from .products import product
 from .stencil import Stencil
 from .sweeps import Sweeper
-
-
-def hierarchy(
-    matrix: Stencil, before: int = 1, after: int = 1, *, colours: bool = False
-) -> Hierarchy | native.Hierarchy:
-    """A ``Hierarchy``, or its C++ twin where that serves."""
-    if not colours and native.serves(matrix):
-        return native.Hierarchy(matrix, before, after)
-    return Hierarchy(matrix, before, after, colours=colours)
 
 
 class Hierarchy:
@@ -36,18 +28,27 @@ class Hierarchy:
         matrix: of the systems.
         before: sweeps in natural order before what coarser grids do.
         after: sweeps in reverse order after it.
+        lag: of each axis, for all samples, see ``coarsening.lags``; 0 where None.
         colours: sweeps go colour by colour instead.
     """
 
     @torch.no_grad()
-    def __init__(self, matrix: Stencil, before: int = 1, after: int = 1, *, colours: bool = False) -> None:
+    def __init__(
+        self,
+        matrix: Stencil,
+        before: int = 1,
+        after: int = 1,
+        lag: Sequence[int] | None = None,
+        *,
+        colours: bool = False,
+    ) -> None:
         self.before, self.after = before, after
         constant = maps_constants_to_zero(matrix)
         self.levels: list[_Level] = []
-        while (coarser := coarsened(matrix, constant)) is not None:
-            self.levels.append(_Level(Sweeper(matrix, colours=colours), coarser[1]))
-            matrix = coarser[0]
-        self.shape = matrix.shape
+        for shape in coarser_shapes(matrix.shape, matrix.periodic, lag or [0] * len(matrix.shape)):
+            coarse, lines = coarsened(matrix, shape, constant)
+            self.levels.append(_Level(Sweeper(matrix, colours=colours), lines))
+            matrix = coarse
         self.factors = torch.linalg.lu_factor(_invertible(matrix, constant))
 
     @torch.no_grad()
@@ -83,6 +84,43 @@ class _Level:
 
     sweeper: Sweeper
     lines: list[Line]
+
+
+class Cycles:
+    """Hierarchies of all samples, one for those that are coarsened alike, by the C++ twin where that serves.
+
+    Args:
+        matrix: of the systems.
+        before: as for ``Hierarchy``.
+        after: as for ``Hierarchy``.
+        colours: as for ``Hierarchy``.
+    """
+
+    def __init__(self, matrix: Stencil, before: int = 1, after: int = 1, *, colours: bool = False) -> None:
+        ours = not colours and native.serves(matrix)
+        self.groups = []
+        for lag, rows in grouped(matrix):
+            own = matrix if rows is None else matrix.select(rows)
+            grids = native.Hierarchy(own, before, after, lag) if ours else None
+            self.groups.append((rows, grids or Hierarchy(own, before, after, lag, colours=colours)))
+
+    def cycle(self, r: Float[Tensor, "batch *shape"], omega: Float[Tensor, " batch"]) -> Float[Tensor, "batch *shape"]:
+        """``Hierarchy.cycle``."""
+        z = torch.empty_like(r)
+        for rows, grids in self.groups:
+            if rows is None:
+                return grids.cycle(r, omega)
+            z[rows] = grids.cycle(r[rows], omega[rows])
+        return z
+
+
+def grouped(matrix: Stencil) -> list[tuple[tuple[int, ...], Tensor | None]]:
+    """Lags that samples have, and which samples have them; None for all."""
+    lag = lags(matrix)
+    kinds, kind = lag.unique(dim=0, return_inverse=True)
+    if len(kinds) == 1:
+        return [(tuple(kinds[0].tolist()), None)]
+    return [(tuple(own.tolist()), (kind == k).nonzero()[:, 0]) for k, own in enumerate(kinds)]
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from ctypes import CDLL, c_int, c_int64, c_void_p
 from functools import cache, lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..native import integers, load, pointer
+from .coarsening import coarser_shapes
 from .goal import Goal
 from .matrix import Matrix
 from .rows import RowPattern, Rows
@@ -84,13 +86,17 @@ def solve(
 class Hierarchy:
     """``multigrid.Hierarchy``, and whole solves by it."""
 
-    def __init__(self, matrix: Stencil, before: int, after: int) -> None:
+    def __init__(self, matrix: Stencil, before: int, after: int, lag: Sequence[int] | None = None) -> None:
         name, arguments, self._kept = _stencil(matrix)
         self._form = (c_int64(before), c_int64(after))
         self._type = name.removeprefix("stencil_")
         make = self._function("new")
         make.restype = c_void_p
-        self._handle = c_void_p(make(*arguments, c_int64(matrix.samples), c_int(torch.get_num_threads())))
+        shapes = coarser_shapes(matrix.shape, matrix.periodic, lag or [0] * len(matrix.shape))
+        sizes = integers(*(n for shape in shapes for n in ((1,) * (3 - len(shape)) + shape)))
+        self._handle = c_void_p(
+            make(*arguments, c_int64(len(shapes)), sizes, c_int64(matrix.samples), c_int(torch.get_num_threads()))
+        )
         weakref.finalize(self, self._function("delete"), self._handle)
 
     def cycle(self, r: Tensor, omega: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sciml.kernels.linear import native
 from sciml.kernels.linear.matrix import Matrix
-from sciml.kernels.linear.multigrid import Hierarchy, hierarchy, maps_constants_to_zero
+from sciml.kernels.linear.multigrid import Cycles, Hierarchy, grouped, maps_constants_to_zero
 from sciml.kernels.linear.products import residual
 from sciml.kernels.linear.stencil import Stencil
 
@@ -28,9 +28,10 @@ class Multigrid:
 
     Relaxation takes away what is rough of the error, and coarser grids the rest. Trottenberg, Oosterlee, Schueller,
     "Multigrid", 2001, section 2.4; coarse matrices are those of Galerkin, and interpolation follows the couplings of
-    the matrix (``kernels.linear.coarsening``), so that any boundary, any size and coefficients that jump will do. Slow,
-    or diverging, it is where one axis is coupled ten times as strongly as another, where coefficients jump from point
-    to point, and with much convection: ``MultigridPCG`` is the safer choice for symmetric matrices.
+    the matrix (``kernels.linear.coarsening``), so that any boundary, any size and coefficients that jump will do; axes
+    of stronger couplings are coarsened first. Slow, or diverging, it is where directions differ in strength from place
+    to place, where coefficients jump from point to point, and with much convection: ``MultigridPCG`` is the safer
+    choice for symmetric matrices.
 
     Of a matrix that maps constants to 0 (walls all around, periodic) b has to sum to 0, and the solution is the one
     with the mean of x0.
@@ -102,7 +103,7 @@ class MultigridPreconditioner:
 
     def __call__(self, matrix: Matrix) -> Apply:
         """See ``Preconditioner``."""
-        grids = hierarchy(_on_grid(matrix, "MultigridPreconditioner"), self.sweeps, self.sweeps, colours=self.red_black)
+        grids = Cycles(_on_grid(matrix, "MultigridPreconditioner"), self.sweeps, self.sweeps, colours=self.red_black)
         return lambda r: grids.cycle(r, torch.full((len(r),), self.omega, dtype=torch.float64, device=r.device))
 
 
@@ -187,13 +188,47 @@ def _iterate(
     gradients: bool,
 ) -> LinearSolution:
     assert omega is not None and isinstance(matrix, Stencil)
+    groups, whole = grouped(matrix), None
+    for lag, rows in groups:
+        own = slice(None) if rows is None else rows
+        system = matrix if rows is None else matrix.select(rows)
+        part = _together(
+            system, b[own], x0[own], omega[own], stopping, lag, before=before, after=after, colours=colours,
+            gradients=gradients,
+        )  # fmt: skip
+        if rows is None:
+            return part
+        if whole is None:
+            whole = LinearSolution(x0.clone(), *(torch.zeros(len(b)).to(found) for found in _numbers(part)))
+        for all_, found in zip((whole.x, *_numbers(whole)), (part.x, *_numbers(part))):
+            all_[rows] = found
+    assert whole is not None
+    return whole
+
+
+def _together(
+    matrix: Stencil,
+    b: Tensor,
+    x0: Tensor,
+    omega: Tensor,
+    stopping: Stopping,
+    lag: tuple[int, ...],
+    *,
+    before: int,
+    after: int,
+    colours: bool,
+    gradients: bool,
+) -> LinearSolution:
+    """Samples whose grids are coarsened alike."""
     if native.serves(matrix, b, x0) and not colours:
-        grids = native.Hierarchy(matrix, before, after)
-        goal, limit = stopping.goal(b), stopping.max_iterations
-        return LinearSolution(*grids.solve(b, x0, omega, goal, limit, gradients=gradients))
-    return iterate_reference(
-        Hierarchy(matrix, before, after, colours=colours), matrix, b, x0, omega, stopping, gradients=gradients
-    )
+        ours = native.Hierarchy(matrix, before, after, lag)
+        return LinearSolution(*ours.solve(b, x0, omega, stopping.goal(b), stopping.max_iterations, gradients=gradients))
+    grids = Hierarchy(matrix, before, after, lag, colours=colours)
+    return iterate_reference(grids, matrix, b, x0, omega, stopping, gradients=gradients)
+
+
+def _numbers(solution: LinearSolution) -> tuple[Tensor, Tensor, Tensor]:
+    return solution.iterations, solution.residual, solution.status
 
 
 def iterate_reference(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sciml.kernels.linear import native
-from sciml.kernels.linear.coarsening import coarsened
+from sciml.kernels.linear.coarsening import coarsened, coarser_shapes, lags
 from sciml.kernels.linear.multigrid import Hierarchy, maps_constants_to_zero
 from sciml.kernels.linear.stencil import Stencil, nearest_offsets
 
@@ -62,14 +63,15 @@ def interpolation(lines: list, coarse: Stencil) -> Tensor:
 
 @pytest.mark.parametrize("periodic", PERIODIC)
 @pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("late", [0, 1])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_coarse_matrix_is_that_of_galerkin(shape: tuple[int, ...], periodic: bool, full: bool) -> None:
+def test_the_coarse_matrix_is_that_of_galerkin(shape: tuple[int, ...], periodic: bool, full: bool, late: int) -> None:
+    lag = [late, *[0] * (len(shape) - 1)]
     if periodic and max(shape) < 6:
         pytest.skip("too short to be coarsened")
     matrix = random_matrix(shape, periodic, full=full)
-    found = coarsened(matrix, maps_constants_to_zero(matrix))
-    assert found is not None
-    coarse, lines = found
+    (below, *_) = coarser_shapes(shape, matrix.periodic, lag)
+    coarse, lines = coarsened(matrix, below, maps_constants_to_zero(matrix))
     p = interpolation(lines, coarse)
     torch.testing.assert_close(dense(coarse), p.mT @ dense(matrix) @ p, rtol=1e-12, atol=1e-12)
     r = torch.randn(2, *shape, generator=drawn(2), dtype=torch.float64)
@@ -83,20 +85,32 @@ def test_the_coarse_matrix_is_that_of_galerkin(shape: tuple[int, ...], periodic:
 def test_interpolation_is_exact_for_what_the_equation_leaves(n: int) -> None:
     """Lines, 0 one spacing beyond both ends for Dirichlet; constants where a matrix maps them to 0."""
     matrix = laplacian((n,), False)
-    found = coarsened(matrix, maps_constants_to_zero(matrix))
-    assert found is not None
-    (line,) = found[1]
+    _, (line,) = coarsened(matrix, ((n + 1) // 2,), maps_constants_to_zero(matrix))
     ramp = torch.arange(n, 0, -1, dtype=torch.float64)[None]
     torch.testing.assert_close(line.interpolate(ramp[:, ::2]), ramp)
     wrapped = laplacian((n + 2,), True)
     constant = maps_constants_to_zero(wrapped)
     assert bool(constant.all())
-    found = coarsened(wrapped, constant)
-    assert found is not None
-    coarse, (line,) = found
+    coarse, (line,) = coarsened(wrapped, ((n + 2) // 2,), constant)
     ones = torch.ones(1, *coarse.shape, dtype=torch.float64)
     torch.testing.assert_close(line.interpolate(ones), torch.ones(1, n + 2, dtype=torch.float64))
     assert bool(maps_constants_to_zero(coarse).all())
+
+
+def test_stronger_axes_are_coarsened_first() -> None:
+    """A coupling weakens by four against the others whenever its axis is coarsened."""
+    values = torch.tensor([[-1.0, -1.0, -16.0, -16.0], [-1.0, -1.0, -1.0, -1.0]], dtype=torch.float64)
+    matrix = Stencil((32, 32), nearest_offsets(2), values[..., None, None], -values.sum(dim=1)[:, None, None])
+    assert lags(matrix).tolist() == [[2, 0], [0, 0]]
+    wide = replace(
+        matrix,
+        values=matrix.values.expand(2, 4, 32, 32),
+        diagonal=matrix.diagonal.expand(2, 32, 32),
+        periodic=(True, False),
+    )
+    assert torch.equal(lags(wide), lags(matrix))
+    assert coarser_shapes((32, 32), (False, False), [2, 0]) == [(32, 16), (32, 8), (16, 4), (8, 2), (4, 2), (2, 2)]
+    assert coarser_shapes((3, 17), (False, True), [0, 9]) == [(3, 8), (3, 4)]
 
 
 @pytest.mark.parametrize("shape", [(2,), (3,), (3, 2), (3, 3, 3)])
@@ -123,7 +137,8 @@ def test_a_native_cycle_is_that_of_torch(shape: tuple[int, ...], periodic: bool,
     ]
     if dtype == torch.float64:
         matrices += [laplacian(shape, periodic), laplacian(shape, periodic, 0.3)]
-    for matrix, (before, after) in zip(matrices, [(1, 1), (0, 2), (2, 1), (1, 0)]):
-        ours = native.Hierarchy(matrix, before, after).cycle(r, omega)
-        theirs = Hierarchy(matrix, before, after).cycle(r, omega)
+    late = [0, 1, 2][: len(shape)]
+    for matrix, (before, after, lag) in zip(matrices, [(1, 1, None), (0, 2, late), (2, 1, None), (1, 0, late[::-1])]):
+        ours = native.Hierarchy(matrix, before, after, lag).cycle(r, omega)
+        theirs = Hierarchy(matrix, before, after, lag).cycle(r, omega)
         torch.testing.assert_close(ours, theirs, rtol=exact, atol=exact * float(theirs.abs().max()))
