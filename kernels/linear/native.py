@@ -1,8 +1,10 @@
-"""The C++ twins: calls of stencil.cpp, rows.cpp and solve.cpp."""
+"""The C++ twins: calls of stencil.cpp, rows.cpp and solve.cpp; for multigrid of coarsening.cpp to cycles.cpp."""
 
 from __future__ import annotations
 
-from ctypes import CDLL, c_int, c_int64
+import weakref
+from collections.abc import Sequence
+from ctypes import CDLL, c_int, c_int64, c_void_p
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import torch
 from torch import Tensor
 
 from ..native import integers, load, pointer
+from .coarsening import coarser_shapes
 from .goal import Goal
 from .matrix import Matrix
 from .rows import RowPattern, Rows
 from .stencil import Stencil
 
-_SOURCES = tuple(Path(__file__).with_name(name) for name in ("stencil.cpp", "rows.cpp", "solve.cpp"))
+_NAMES = ("stencil.cpp", "rows.cpp", "solve.cpp", "coarsening.cpp", "multigrid.cpp", "cycles.cpp")
+_SOURCES = tuple(Path(__file__).with_name(name) for name in _NAMES)
 _TYPES = {torch.float32: "float", torch.float64: "double"}
 _APPLY, _RESIDUAL, _FORWARD, _BACKWARD, _PRECONDITION = range(5)
 
@@ -77,6 +81,51 @@ def solve(
     )  # fmt: skip
     del kept
     return x, iterations, residual, status
+
+
+class Hierarchy:
+    """``multigrid.Hierarchy``, and whole solves by it."""
+
+    def __init__(self, matrix: Stencil, before: int, after: int, lag: Sequence[int] | None = None) -> None:
+        name, arguments, self._kept = _stencil(matrix)
+        self._form = (c_int64(before), c_int64(after))
+        self._type = name.removeprefix("stencil_")
+        make = self._function("new")
+        make.restype = c_void_p
+        shapes = coarser_shapes(matrix.shape, matrix.periodic, lag or [0] * len(matrix.shape))
+        sizes = integers(*(n for shape in shapes for n in ((1,) * (3 - len(shape)) + shape)))
+        self._handle = c_void_p(
+            make(*arguments, c_int64(len(shapes)), sizes, c_int64(matrix.samples), c_int(torch.get_num_threads()))
+        )
+        weakref.finalize(self, self._function("delete"), self._handle)
+
+    def cycle(self, r: Tensor, omega: Tensor) -> Tensor:
+        """``multigrid.Hierarchy.cycle``."""
+        r, omega = r.contiguous(), omega.double().contiguous()
+        z = torch.empty_like(r)
+        self._function("cycle")(
+            self._handle, *self._form, c_int64(len(r)), pointer(r), pointer(z), pointer(omega),
+            c_int(torch.get_num_threads()),
+        )  # fmt: skip
+        return z
+
+    def solve(
+        self, b: Tensor, x: Tensor, omega: Tensor, goal: Goal, limit: int, *, gradients: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """x, iterations, residuals and status after V-cycles, or after conjugate gradients preconditioned by one."""
+        x, b, omega = x.contiguous().clone(), b.contiguous(), omega.double().contiguous()
+        goals, count = torch.stack([goal.rtol, goal.atol]).double(), len(b)
+        iterations, status = (torch.empty(count, dtype=torch.int64) for _ in range(2))
+        residual = torch.empty(count, dtype=torch.float64)
+        self._function("solve")(
+            self._handle, *self._form, c_int64(gradients), c_int64(count), pointer(b), pointer(x), pointer(omega),
+            pointer(goals), c_int64(goal.initial), c_int64(limit), pointer(iterations), pointer(status),
+            pointer(residual), c_int(torch.get_num_threads()),
+        )  # fmt: skip
+        return x, iterations, residual, status
+
+    def _function(self, name: str) -> Any:
+        return getattr(_library(), f"multigrid_{name}_{self._type}")
 
 
 def _act(what: int, matrix: Matrix, b: Tensor, x: Tensor, omega: Tensor, colours: bool, times: int) -> None:

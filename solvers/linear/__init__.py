@@ -4,8 +4,10 @@ from sciml.kernels.linear.matrix import Matrix
 from sciml.kernels.linear.rows import Rows
 from sciml.kernels.linear.stencil import Stencil, nearest_offsets
 
+from .backends import AlgebraicMultigrid, SparseDirect
 from .grids import diffusion_matrix, nine_point_laplacian, nodal_laplacian
 from .krylov import CG, SSORPCG, BiCGStab
+from .multigrid import Multigrid, MultigridPCG, MultigridPreconditioner
 from .preconditioner import Diagonal, Preconditioner, SSORPreconditioner
 from .relaxation import SOR, Jacobi
 from .solution import LinearSolution, LinearSolveError, LinearStatus
@@ -16,6 +18,7 @@ __all__ = [
     "CG",
     "SOR",
     "SSORPCG",
+    "AlgebraicMultigrid",
     "BiCGStab",
     "Diagonal",
     "Jacobi",
@@ -24,9 +27,13 @@ __all__ = [
     "LinearSolver",
     "LinearStatus",
     "Matrix",
+    "Multigrid",
+    "MultigridPCG",
+    "MultigridPreconditioner",
     "Preconditioner",
     "Rows",
     "SSORPreconditioner",
+    "SparseDirect",
     "Stencil",
     "Stopping",
     "Tuned",
