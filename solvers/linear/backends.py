@@ -44,7 +44,12 @@ class SparseDirect:
         self._linalg = _imported("scipy.sparse.linalg", "SparseDirect")
 
     def __call__(
-        self, matrix: Matrix, b: Float[Tensor, "batch *shape"], x0: Float[Tensor, "batch *shape"] | None = None
+        self,
+        matrix: Matrix,
+        b: Float[Tensor, "batch *shape"],
+        x0: Float[Tensor, "batch *shape"] | None = None,
+        *,
+        context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
         _on_cpu(matrix)
@@ -86,7 +91,12 @@ class AlgebraicMultigrid:
         self._pyamg = _imported("pyamg", "AlgebraicMultigrid")
 
     def __call__(
-        self, matrix: Matrix, b: Float[Tensor, "batch *shape"], x0: Float[Tensor, "batch *shape"] | None = None
+        self,
+        matrix: Matrix,
+        b: Float[Tensor, "batch *shape"],
+        x0: Float[Tensor, "batch *shape"] | None = None,
+        *,
+        context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
         _on_cpu(matrix)

@@ -72,7 +72,7 @@ class Multigrid:
         *,
         context: float | Tensor | None = None,
     ) -> LinearSolution:
-        """See ``LinearSolver``; ``context`` is what a bandit is told, a number or (batch,)."""
+        """See ``LinearSolver``."""
         if context is None and self.context is not None:
             context = self.context(matrix, b)
         iteration = partial(_iterate, before=self.before, after=self.after, colours=self.red_black, gradients=False)
@@ -145,7 +145,7 @@ class MultigridPCG:
         *,
         context: float | Tensor | None = None,
     ) -> LinearSolution:
-        """See ``LinearSolver``; ``context`` is what a bandit is told, a number or (batch,)."""
+        """See ``LinearSolver``."""
         if context is None and self.context is not None:
             context = self.context(matrix, b)
         iteration = partial(_iterate, before=self.sweeps, after=self.sweeps, colours=self.red_black, gradients=True)

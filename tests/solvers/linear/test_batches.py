@@ -158,7 +158,7 @@ def test_an_empty_batch_teaches_nothing() -> None:
     for bandit in (TsallisINF([1.0, 1.5]), ChebCB([1.0, 1.5], 0.0, 1.0)):
         solution = SOR(bandit)(matrix, normal(0, 3, 3), context=0.5)
         assert solution.omega is not None and solution.omega.shape == (0,)
-        assert bandit.state_dict()["draws"] == 0
+        assert bandit.state_dict()["draws"]["count"] == 0
 
 
 @OF_EACH
