@@ -41,12 +41,12 @@ class Couplings:
     Attributes:
         pattern: of its off-diagonal entries.
         values: the entries, 0 where the pattern has none, (batch or 1, coupling, unknown).
-        diagonal: (batch or 1, unknown).
+        diagonal: (1 or batch, unknown), whatever the values have.
     """
 
     pattern: Pattern
     values: Float[Tensor, "samples coupling unknown"]
-    diagonal: Float[Tensor, "samples unknown"]
+    diagonal: Float[Tensor, "its_samples unknown"]
 
 
 @runtime_checkable
@@ -93,3 +93,11 @@ class Matrix(Protocol):
     def detach(self) -> Matrix:
         """Without gradients."""
         ...
+
+
+def same(a: Float[Tensor, "samples *entry"], b: Float[Tensor, "samples *entry"]) -> bool:
+    """Whether the entries of each sample are equal, to rounding of its largest."""
+    if not a.numel():
+        return True
+    gap, size = ((x.abs().flatten(1).amax(dim=1)) for x in (a - b, a))
+    return bool((gap <= 8 * torch.finfo(a.dtype).eps * size).all())

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .matrix import Couplings, Pattern
+from .matrix import Couplings, Pattern, same
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +127,8 @@ class Rows:
     def symmetric(self) -> bool:
         """Whether it equals its transpose, to rounding."""
         other = self.transpose()
-        same = torch.equal(self.pattern.column, other.pattern.column)
-        if not same or not torch.equal(self.pattern.begin, other.pattern.begin):
-            return False
-        a, b = self.values.detach(), other.values.detach()
-        return bool((a - b).abs().max() <= 8 * torch.finfo(self.dtype).eps * a.abs().max())
+        mine, its = ((pattern.begin, pattern.column) for pattern in (self.pattern, other.pattern))
+        return all(map(torch.equal, mine, its)) and same(self.values.detach(), other.values.detach())
 
     def apply(self, x: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
         """A x, differentiable in x and the values."""
