@@ -17,6 +17,7 @@ from .matrix import Matrix
 from .schedule import Schedule
 
 
+@torch.no_grad()
 def sweep(
     matrix: Matrix,
     b: Float[Tensor, "batch *shape"],
@@ -62,6 +63,7 @@ def sweep_reference(
     return sweeper.given(y)
 
 
+@torch.no_grad()
 def precondition(
     matrix: Matrix, r: Float[Tensor, "batch *shape"], omega: Float[Tensor, " batch"], *, colours: bool = False
 ) -> Float[Tensor, "batch *shape"]:
