@@ -72,7 +72,7 @@ def definite(shape: tuple[int, ...], periodic: tuple[bool, ...], *, full: bool =
         if k < back:
             for i, j in pairs(shape, offset, periodic):
                 values[:, k][(slice(None), *i)] = values[:, back][(slice(None), *j)] = drawn_there[:, k][:, *i]
-    diagonal = np.abs(values).sum(axis=1) + 0.1
+    diagonal = np.abs(values).sum(axis=1) + 0.3
     return Stencil(shape, offsets, torch.from_numpy(values), torch.from_numpy(diagonal), periodic)
 
 
