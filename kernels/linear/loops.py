@@ -77,7 +77,7 @@ def solve_systems(
         limit: of iterations.
         colours: sweeps go colour by colour instead of in natural order.
     """
-    if native.serves(matrix, b, x):
+    if native.serves(matrix, b, x, colours=colours):
         return Solved(*native.solve(int(method), matrix, b, x, omega, goal, limit, colours=colours))
     return solve_reference(method, matrix, b, x, omega, goal, limit, colours=colours)
 

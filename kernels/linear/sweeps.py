@@ -39,7 +39,7 @@ def sweep(
         colours: visit the unknowns colour by colour (red-black) instead of in natural order.
         times: sweeps.
     """
-    if native.serves(matrix, b, x):
+    if native.serves(matrix, b, x, colours=colours):
         return native.sweep(matrix, b, x, omega, backward=backward, colours=colours, times=times)
     return sweep_reference(matrix, b, x, omega, backward=backward, colours=colours, times=times)
 
@@ -71,7 +71,7 @@ def precondition(
 
     Axelsson, "Iterative Solution Methods", 1994, section 7.2.
     """
-    if native.serves(matrix, r):
+    if native.serves(matrix, r, colours=colours):
         return native.precondition(matrix, r, omega, colours=colours)
     return precondition_reference(matrix, r, omega, colours=colours)
 

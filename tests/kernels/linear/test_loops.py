@@ -180,7 +180,9 @@ def test_what_is_not_finite_ends_its_own_sample_alone(method: Method, solve, col
     assert found.status.tolist() == [Status.CONVERGED, Status.NOT_FINITE, Status.CONVERGED]
     assert found.iterations[1] == 0 and not found.x[1].any()
     good = torch.tensor([0, 2])
-    assert (residuals(matrix.select(good), b[good], found.x[good]) <= 1.001e-8 * b[good].flatten(1).norm(dim=1).numpy()).all()
+    assert (
+        residuals(matrix.select(good), b[good], found.x[good]) <= 1.001e-8 * b[good].flatten(1).norm(dim=1).numpy()
+    ).all()
 
 
 @either_twin
