@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import native
 from .goal import Goal
-from .matrix import Matrix
+from .matrix import Matrix, check_batch
 from .sweeps import Sweeper
 
 # As in solve.cpp, with the numbers of Status and Method.
@@ -76,7 +76,16 @@ def solve_systems(
         goal: what small enough means.
         limit: of iterations.
         colours: sweeps go colour by colour instead of in natural order.
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
+    check_batch(matrix, omega, b, x)
+    if not goal.rtol.shape == goal.atol.shape == omega.shape:
+        raise ValueError(
+            f"Expected rtol and atol for each of {len(b)} samples, got shapes {tuple(goal.rtol.shape)} and "
+            f"{tuple(goal.atol.shape)}."
+        )
     if native.serves(matrix, b, x, colours=colours):
         return Solved(*native.solve(int(method), matrix, b, x, omega, goal, limit, colours=colours))
     return solve_reference(method, matrix, b, x, omega, goal, limit, colours=colours)

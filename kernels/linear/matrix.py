@@ -95,6 +95,20 @@ class Matrix(Protocol):
         ...
 
 
+def check_batch(matrix: Matrix, omega: Tensor, *fields: Tensor) -> None:
+    """That fields, relaxation and matrix are of the same samples and points.
+
+    Raises:
+        ValueError: they are not; C++ would read beyond their ends.
+    """
+    batch, shape = len(omega), tuple(matrix.shape)
+    got = [tuple(x.shape) for x in (*fields, omega)]
+    if got != [(batch, *shape)] * len(fields) + [(batch,)]:
+        raise ValueError(f"Expected fields (batch, *{shape}) and omega (batch,), got {got}.")
+    if matrix.samples not in (1, batch):
+        raise ValueError(f"Expected a matrix of 1 or {batch} samples, got {matrix.samples}. Choose with select.")
+
+
 def same(a: Float[Tensor, "samples *entry"], b: Float[Tensor, "samples *entry"]) -> bool:
     """Whether the entries of each sample are equal, to rounding of its largest."""
     if not a.numel():

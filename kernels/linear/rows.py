@@ -195,7 +195,7 @@ def _coordinates(matrix: Any) -> Tensor:
     else:
         coo = matrix.tocoo()
         indices = torch.stack([torch.as_tensor(coo.row), torch.as_tensor(coo.col)]).long()
-        made = torch.sparse_coo_tensor(indices, torch.as_tensor(coo.data), shape)
+        made = torch.sparse_coo_tensor(indices, torch.as_tensor(coo.data), shape, check_invariants=True)
     if not made.is_floating_point():
         raise ValueError(f"Expected a matrix of real floating point entries, got {made.dtype}.")
     return made.coalesce()

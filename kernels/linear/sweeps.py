@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import native
-from .matrix import Matrix
+from .matrix import Matrix, check_batch
 from .schedule import Schedule
 
 
@@ -38,7 +38,11 @@ def sweep(
         backward: from the last unknown to the first.
         colours: visit the unknowns colour by colour (red-black) instead of in natural order.
         times: sweeps.
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
+    check_batch(matrix, omega, b, x)
     if native.serves(matrix, b, x, colours=colours):
         return native.sweep(matrix, b, x, omega, backward=backward, colours=colours, times=times)
     return sweep_reference(matrix, b, x, omega, backward=backward, colours=colours, times=times)
@@ -70,7 +74,11 @@ def precondition(
     """M^-1 r with the SSOR matrix M = omega / (2 - omega) (D / omega + L) D^-1 (D / omega + U), without a gradient.
 
     Axelsson, "Iterative Solution Methods", 1994, section 7.2.
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
+    check_batch(matrix, omega, r)
     if native.serves(matrix, r, colours=colours):
         return native.precondition(matrix, r, omega, colours=colours)
     return precondition_reference(matrix, r, omega, colours=colours)

