@@ -35,6 +35,7 @@ template <typename T> double norm(const T* x, int64_t n) { return std::sqrt(dot(
 struct Watch {
     const Task& task;
     int64_t sample, iterations = 0, last = 0;
+    int restarts = 0;
     double best, goal;
 
     Watch(const Task& t, int64_t s, double residual, double right) : task(t), sample(s), best(residual) {
@@ -47,7 +48,7 @@ struct Watch {
         if (residual <= goal) return end(CONVERGED, residual);
         if (residual < best) best = residual, last = iterations;
         if (iterations >= task.limit) return end(TOO_MANY, residual);
-        if (iterations - last >= PATIENCE) return end(STAGNATED, residual);
+        if (restarts > RESTARTS || iterations - last >= PATIENCE) return end(STAGNATED, residual);
         return false;
     }
 
@@ -86,7 +87,6 @@ void conjugate_gradient(Matrix& matrix, const T* b, T* x, const Task& task, int6
     double residual = norm(r.data(), n), rho = 0;
     Watch watch(task, sample, residual, norm(b, n));
     bool fresh = true;
-    int restarts = 0;
     while (!watch.ends(residual)) {
         const T* s = r.data();
         if (omega > 0) {
@@ -113,8 +113,7 @@ void conjugate_gradient(Matrix& matrix, const T* b, T* x, const Task& task, int6
             matrix.apply(x, r.data(), b);
             residual = norm(r.data(), n);
             fresh = true;
-            if (residual > watch.goal && ++restarts > RESTARTS)
-                return void(watch.end(STAGNATED, residual));
+            if (residual > watch.goal) ++watch.restarts;
         }
     }
 }
@@ -209,25 +208,25 @@ void act_all(const Batch& batch, int64_t what, int64_t samples, const T* b, T* x
 }  // namespace
 
 #define FACES(T)                                                                                                       \
-    void solve_stencil_##T(const int64_t* form, const T* c, const T* d, int64_t method, int64_t samples, const T* b,   \
-                           T* x, const double* omega, const double* goals, int64_t initial, int64_t limit, int64_t* iterations,          \
-                           int64_t* status, double* residual, int threads) {                                          \
-        solve_all(Stencils<T>(form, c, d), method, samples, b, x,                                                      \
-                  Task{omega, goals, goals + samples, initial != 0, limit, iterations, status, residual}, threads);                                    \
+    void solve_stencil_##T(const int64_t* form, const T* c, const T* d, int64_t method, int64_t samples,               \
+                           const T* b, T* x, const double* omega, const double* goals, int64_t initial,                \
+                           int64_t limit, int64_t* iterations, int64_t* status, double* residual, int threads) {       \
+        const Task task{omega, goals, goals + samples, initial != 0, limit, iterations, status, residual};             \
+        solve_all(Stencils<T>(form, c, d), method, samples, b, x, task, threads);                                      \
     }                                                                                                                  \
-    void act_stencil_##T(const int64_t* form, const T* c, const T* d, int64_t what, int64_t samples, const T* b, T* x, \
-                         const double* omega, int64_t times, int threads) {                                           \
+    void act_stencil_##T(const int64_t* form, const T* c, const T* d, int64_t what, int64_t samples, const T* b,       \
+                         T* x, const double* omega, int64_t times, int threads) {                                      \
         act_all(Stencils<T>(form, c, d), what, samples, b, x, omega, times, threads);                                  \
     }                                                                                                                  \
-    void solve_rows_##T(const int64_t* form, const T* c, const int32_t* pattern, int64_t method,           \
-                        int64_t samples, const T* b, T* x, const double* omega, const double* goals, int64_t initial, int64_t limit, \
-                        int64_t* iterations, int64_t* status, double* residual, int threads) {                        \
-        solve_all(Matrices<T>(form, c, pattern), method, samples, b, x,                                             \
-                  Task{omega, goals, goals + samples, initial != 0, limit, iterations, status, residual}, threads);                                    \
+    void solve_rows_##T(const int64_t* form, const T* c, const int32_t* pattern, int64_t method, int64_t samples,      \
+                        const T* b, T* x, const double* omega, const double* goals, int64_t initial,                   \
+                        int64_t limit, int64_t* iterations, int64_t* status, double* residual, int threads) {          \
+        const Task task{omega, goals, goals + samples, initial != 0, limit, iterations, status, residual};             \
+        solve_all(Matrices<T>(form, c, pattern), method, samples, b, x, task, threads);                                \
     }                                                                                                                  \
-    void act_rows_##T(const int64_t* form, const T* c, const int32_t* pattern, int64_t what,               \
-                      int64_t samples, const T* b, T* x, const double* omega, int64_t times, int threads) {           \
-        act_all(Matrices<T>(form, c, pattern), what, samples, b, x, omega, times, threads);                         \
+    void act_rows_##T(const int64_t* form, const T* c, const int32_t* pattern, int64_t what, int64_t samples,          \
+                      const T* b, T* x, const double* omega, int64_t times, int threads) {                             \
+        act_all(Matrices<T>(form, c, pattern), what, samples, b, x, omega, times, threads);                            \
     }
 
 extern "C" {

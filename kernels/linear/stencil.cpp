@@ -2,8 +2,8 @@
 //
 // A row is a line of points along the last axis. Within it each unknown of a sweep depends on the one before,
 // x[j] = g[j] + a[j] x[j-1], a chain that would leave the vector units idle. Recursive doubling (Stone, "An efficient
-// parallel algorithm for the solution of a tridiagonal linear system of equations", JACM 20, 1973) turns it, for a block
-// of points that fills a vector, into what each has of the last point of the block before.
+// parallel algorithm for the solution of a tridiagonal linear system of equations", JACM 20, 1973) turns it, for a
+// block of points that fills a vector, into what each has of the last point of the block before.
 
 #include <algorithm>
 #include <cmath>
@@ -85,12 +85,14 @@ template <typename T> struct Stencil {
     void subtract(T* t, int64_t row, const T* x, Part part) const {
         for (int64_t k = 0; k < at.count; ++k) {
             const int64_t other = at.neighbour[row * at.count + k];
-            if (other < 0 || other == row || (part == BEFORE && other > row) || (part == AFTER && other < row)) continue;
+            if (other < 0 || other == row) continue;
+            if ((part == BEFORE && other > row) || (part == AFTER && other < row)) continue;
             subtract_line(t, coupling(k, row), x + other * at.width, at.shift[k], true);
         }
     }
 
-    void subtract_line(T* __restrict__ t, const T* __restrict__ c, const T* __restrict__ y, int64_t s, bool wrap) const {
+    void subtract_line(T* __restrict__ t, const T* __restrict__ c, const T* __restrict__ y, int64_t s,
+                       bool wrap) const {
         const int64_t m = at.width, first = s < 0 ? 1 : 0, last = s > 0 ? m - 1 : m;
         if (varies)
             for (int64_t j = first; j < last; ++j) t[j] -= c[j] * y[j + s];

@@ -212,6 +212,10 @@ def test_a_tolerance_below_rounding_stagnates(method: Method, omega: float, solv
     matrix, b = poisson(8, dtype=F32), normal(2, 8, 8, dtype=F32)
     found = solve(method, matrix, b, torch.zeros_like(b), omegas(omega, count=2), goal(2, rtol=1e-12), 100_000)
     assert found.status.tolist() == [Status.STAGNATED] * 2
+    # Told so at the same place a limit says that it is too many.
+    last = int(found.iterations[0])
+    first = (matrix, b[:1], torch.zeros_like(b[:1]), omegas(omega), goal(1, rtol=1e-12), last)
+    assert solve(method, *first).status.tolist() == [Status.TOO_MANY_ITERATIONS]
     # What float32 allows is reached, and what is said of the residual is true.
     assert (residuals(matrix, b, found.x) < 1e-5 * b.flatten(1).norm(dim=1).numpy()).all()
     np.testing.assert_allclose(found.residual, residuals(matrix, b, found.x), rtol=1, atol=1e-6)

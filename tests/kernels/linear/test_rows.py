@@ -48,7 +48,9 @@ def test_they_are_made_of_any_sparse_matrix(kind, dtype: torch.dtype) -> None:
 
 def test_entries_given_twice_add_up() -> None:
     index = torch.tensor([[0, 1, 0, 0], [0, 1, 1, 0]])
-    rows = Rows.of(torch.sparse_coo_tensor(index, torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=F64), (2, 2)))
+    rows = Rows.of(
+        torch.sparse_coo_tensor(index, torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=F64), (2, 2), check_invariants=True)
+    )
     np.testing.assert_array_equal(whole(rows)[0], [[5.0, 3.0], [0.0, 2.0]])
 
 
