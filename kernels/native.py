@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -40,8 +41,15 @@ def load(*sources: Path) -> ctypes.CDLL | None:
         return None
     try:
         return ctypes.CDLL(str(_built("".join(source.read_text() for source in sources))))
-    except (NativeError, OSError):
+    except (NativeError, OSError) as reason:
+        if find_compiler():
+            warnings.warn(f"{sources[0].parent.name}: no C++ kernels, torch takes their place: {reason}", stacklevel=2)
         return None
+
+
+def find_compiler() -> str | None:
+    """The command that compiles C++, None where there is none."""
+    return os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
 
 
 def compile_library(text: str, library: Path, flags: Sequence[str], tries: Sequence[Sequence[str]]) -> None:
@@ -50,7 +58,7 @@ def compile_library(text: str, library: Path, flags: Sequence[str], tries: Seque
     Raises:
         NativeError: there is no compiler, or it refuses.
     """
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    compiler = find_compiler()
     if not compiler:
         raise NativeError("no C++ compiler")
     source = library.with_suffix(".cpp")

@@ -42,13 +42,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("sciml-*.whl"))
 
 
-def test_wheel_holds_every_module_once(wheel: Path) -> None:
+def test_wheel_holds_every_module_and_kernel_once(wheel: Path) -> None:
     import zipfile
 
-    names = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")]
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith((".py", ".cpp"))]
     assert len(names) == len(set(names))
     for folder in ("datasets", "solvers", "kernels"):
-        modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py")}
+        found = [path for kind in ("py", "cpp") for path in (ROOT / folder).rglob(f"*.{kind}")]
+        modules = {path.relative_to(ROOT).as_posix() for path in found}
         assert {f"sciml/{module}" for module in modules} <= set(names)
     assert not [name for name in names if not name.startswith("sciml/")]
 

@@ -37,8 +37,7 @@ template <typename T> struct Cycle {
             return all.coarsest.solve(z);
         }
         if (before) {
-            std::copy(r, r + n, z);
-            a.lower(z, omega);
+            a.lower(r, z, omega);
             for (int64_t k = 1; k < before; ++k) a.sweep(r, z, omega, FORWARD);
         } else {
             std::fill(z, z + n, T(0));

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import native
 from .goal import Goal
-from .matrix import Matrix
+from .matrix import Matrix, check_batch
 from .sweeps import Sweeper
 
 # As in solve.cpp, with the numbers of Status and Method.
@@ -41,7 +41,7 @@ class Solved(NamedTuple):
     """Where the systems got to.
 
     Attributes:
-        x: the best known solutions.
+        x: where each ended.
         iterations: of each.
         residual: norms of b - A x.
         status: a number of ``Status`` each.
@@ -76,8 +76,17 @@ def solve_systems(
         goal: what small enough means.
         limit: of iterations.
         colours: sweeps go colour by colour instead of in natural order.
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
-    if native.serves(matrix, b, x):
+    check_batch(matrix, omega, b, x)
+    if not goal.rtol.shape == goal.atol.shape == omega.shape:
+        raise ValueError(
+            f"Expected rtol and atol for each of {len(b)} samples, got shapes {tuple(goal.rtol.shape)} and "
+            f"{tuple(goal.atol.shape)}."
+        )
+    if native.serves(matrix, b, x, colours=colours):
         return Solved(*native.solve(int(method), matrix, b, x, omega, goal, limit, colours=colours))
     return solve_reference(method, matrix, b, x, omega, goal, limit, colours=colours)
 
@@ -159,13 +168,13 @@ class _Run:
         if self.stop(~(rho > 0), rho, residual):
             return
         beta = torch.where(self.fresh, 0.0, rho / self.rho).to(s)
-        self.p = s + beta[:, None] * self.p
-        q = self.sweeper.residual(torch.zeros_like(self.p), self.p).neg()
-        curvature = _dot(self.p, q)
+        p = s + beta[:, None] * self.p  # kept once no sample stops, or those that go on would add to it twice
+        q = self.sweeper.residual(torch.zeros_like(p), p).neg()
+        curvature = _dot(p, q)
         if self.stop(~(curvature > 0), curvature, residual):
             return
         alpha = (rho / curvature).to(s)[:, None]
-        self.x, self.r = self.x + alpha * self.p, self.r - alpha * q
+        self.x, self.r, self.p = self.x + alpha * p, self.r - alpha * q, p
         self.rho, self.fresh = rho, torch.zeros_like(self.fresh)
         self.done += 1
         residual = _norm(self.r)

@@ -45,7 +45,7 @@ class Couplings:
     Attributes:
         pattern: of its off-diagonal entries.
         values: the entries, 0 where the pattern has none, (batch or 1, coupling, unknown).
-        diagonal: (batch or 1, unknown).
+        diagonal: (1 or batch, unknown), whatever the values have.
     """
 
     pattern: Pattern
@@ -109,3 +109,25 @@ class Matrix(Protocol):
     def with_entries(self, *entries: Tensor) -> Matrix:
         """The same matrix of other tensors."""
         ...
+
+
+def check_batch(matrix: Matrix, omega: Tensor, *fields: Tensor) -> None:
+    """That fields, relaxation and matrix are of the same samples and points.
+
+    Raises:
+        ValueError: they are not; C++ would read beyond their ends.
+    """
+    batch, shape = len(omega), tuple(matrix.shape)
+    got = [tuple(x.shape) for x in (*fields, omega)]
+    if got != [(batch, *shape)] * len(fields) + [(batch,)]:
+        raise ValueError(f"Expected fields (batch, *{shape}) and omega (batch,), got {got}.")
+    if matrix.samples not in (1, batch):
+        raise ValueError(f"Expected a matrix of 1 or {batch} samples, got {matrix.samples}. Choose with select.")
+
+
+def unlike(a: Float[Tensor, "samples *entry"], b: Float[Tensor, "samples *entry"]) -> Float[Tensor, " samples"]:
+    """Largest difference of the entries of each sample, over its largest."""
+    if not a[0].numel():
+        return a.new_zeros(len(a))
+    gap, size = (x.abs().flatten(1).amax(dim=1) for x in (a - b, a))
+    return gap / size.clamp(min=torch.finfo(a.dtype).tiny)

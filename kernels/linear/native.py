@@ -22,12 +22,15 @@ from .stencil import Stencil
 _NAMES = ("stencil.cpp", "rows.cpp", "solve.cpp", "coarsening.cpp", "multigrid.cpp", "cycles.cpp")
 _SOURCES = tuple(Path(__file__).with_name(name) for name in _NAMES)
 _TYPES = {torch.float32: "float", torch.float64: "double"}
+_MOST = 2**31 - 1  # entries of rows, which are counted in 32 bits
 _APPLY, _RESIDUAL, _FORWARD, _BACKWARD, _PRECONDITION = range(5)
 
 
-def serves(matrix: Matrix, *fields: Tensor) -> bool:
+def serves(matrix: Matrix, *fields: Tensor, colours: bool = False) -> bool:
     """Whether the native kernels can take these: stencils or rows on the CPU, in float32 or float64."""
     if not isinstance(matrix, Stencil | Rows) or matrix.dtype not in _TYPES:
+        return False
+    if (colours or isinstance(matrix, Rows)) and _entries(matrix) > _MOST:
         return False
     if any(not x.is_cpu or x.dtype != matrix.dtype for x in (matrix.values, *fields)):
         return False
@@ -159,23 +162,26 @@ def _stencil(matrix: Stencil) -> tuple[str, list[Any], list[Tensor]]:
 
 def _rows(matrix: Matrix, colours: bool) -> tuple[str, list[Any], list[Tensor]]:
     rows = matrix if isinstance(matrix, Rows) else Rows.from_couplings(matrix.couplings())
-    values = rows.values.detach().contiguous()
-    diagonal = values[:, rows.pattern.diagonal].contiguous()
-    structure, n = _structure(rows.pattern, colours), rows.shape[0]
-    along, down = (0, 0) if len(values) == 1 else (values.shape[1], n)
-    form = integers(n, along, down, int(colours))
-    arguments = [form, pointer(values), pointer(diagonal), pointer(structure)]
-    return f"rows_{_TYPES[matrix.dtype]}", arguments, [values, diagonal, structure]
+    values, structure = rows.values.detach().contiguous(), _structure(rows.pattern, colours)
+    form = integers(rows.shape[0], 0 if len(values) == 1 else values.shape[1], colours)
+    return f"rows_{_TYPES[matrix.dtype]}", [form, pointer(values), pointer(structure)], [values, structure]
 
 
 @lru_cache(maxsize=64)
 def _structure(pattern: RowPattern, colours: bool) -> Tensor:
-    """Where the rows begin, the columns, and with colours the order of the unknowns and the place of each."""
-    parts = [pattern.begin, pattern.column]
+    """As solve.cpp has it: in 32 bits, since sweeps read as much of it as they do of the values."""
+    parts = [pattern.begin, pattern.column, pattern.diagonal]
     if colours:
         order = pattern.table[0].colours.order
         parts += [order, order.argsort()]
-    return torch.cat(parts)
+    return torch.cat(parts).int()
+
+
+def _entries(matrix: Stencil | Rows) -> int:
+    """Of a sample by rows, at most."""
+    if isinstance(matrix, Rows):
+        return len(matrix.pattern.column)
+    return torch.Size(matrix.shape).numel() * (len(matrix.offsets) + 1)
 
 
 @cache

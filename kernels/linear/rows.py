@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .matrix import ROUNDING, Couplings, Pattern
+from .matrix import ROUNDING, Couplings, Pattern, unlike
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,23 +66,30 @@ class Rows:
     Args:
         pattern: see ``RowPattern``; ``Rows.of`` makes one.
         values: of the entries, (samples, entry).
+
+    Raises:
+        ValueError: there are more or fewer values than entries.
     """
 
     pattern: RowPattern
     values: Float[Tensor, "samples entry"]
+
+    def __post_init__(self) -> None:
+        if self.values.dim() != 2 or self.values.shape[1] != len(self.pattern.column):
+            raise ValueError(
+                f"Expected values of shape (samples, {len(self.pattern.column)}), one for each entry of the pattern, "
+                f"got {tuple(self.values.shape)}."
+            )
 
     @classmethod
     def of(cls, matrix: Any) -> Rows:
         """From a square sparse matrix of torch or scipy, or a dense tensor (n, n), whose zeros are left out.
 
         Raises:
-            ValueError: it is not square, or has no diagonal entry in some row.
+            ValueError: it is not square, not of real floating point numbers, or has no diagonal entry in some row.
         """
         coo = _coordinates(matrix)
-        (row, column), values = coo.indices(), coo.values()
-        n = coo.shape[0]
-        if coo.dim() != 2 or coo.shape[1] != n:
-            raise ValueError(f"Expected a square matrix, got {tuple(coo.shape)}.")
+        (row, column), values, n = coo.indices(), coo.values(), len(coo)
         counts = torch.bincount(row, minlength=n)
         pattern = RowPattern(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), column)
         missing = torch.ones(n, dtype=torch.bool, device=row.device)
@@ -135,7 +142,7 @@ class Rows:
         same = torch.equal(self.pattern.column, other.pattern.column)
         if not same or not torch.equal(self.pattern.begin, other.pattern.begin):
             return torch.full((len(a),), torch.inf, dtype=self.dtype, device=self.device)
-        return (a - other.values.detach()).abs().amax(dim=1) / a.abs().amax(dim=1)
+        return unlike(a, other.values.detach())
 
     @property
     def symmetric(self) -> bool:
@@ -210,10 +217,17 @@ def _pattern_of(pattern: Pattern) -> tuple[RowPattern, Tensor]:
 
 def _coordinates(matrix: Any) -> Tensor:
     """As a coalesced sparse tensor of coordinates."""
+    if not isinstance(matrix, Tensor) and not hasattr(matrix, "tocoo"):
+        raise ValueError(f"Expected a sparse matrix of torch or scipy, or a dense tensor, got {type(matrix).__name__}.")
+    shape = tuple(matrix.shape)
+    if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
+        raise ValueError(f"Expected a square matrix, got {shape}.")
     if isinstance(matrix, Tensor):
-        return (matrix if matrix.layout == torch.sparse_coo else matrix.to_sparse_coo()).coalesce()
-    if hasattr(matrix, "tocoo"):
+        made = matrix if matrix.layout == torch.sparse_coo else matrix.to_sparse_coo()
+    else:
         coo = matrix.tocoo()
         indices = torch.stack([torch.as_tensor(coo.row), torch.as_tensor(coo.col)]).long()
-        return torch.sparse_coo_tensor(indices, torch.as_tensor(coo.data), coo.shape).coalesce()
-    raise ValueError(f"Expected a sparse matrix of torch or scipy, or a dense tensor, got {type(matrix).__name__}.")
+        made = torch.sparse_coo_tensor(indices, torch.as_tensor(coo.data), shape, check_invariants=True)
+    if not made.is_floating_point():
+        raise ValueError(f"Expected a matrix of real floating point entries, got {made.dtype}.")
+    return made.coalesce()

@@ -1,4 +1,4 @@
-// Whole solves of a batch of linear systems, a system to a thread: what relaxation.py and conjugate_gradient.py do.
+// Whole solves of a batch of linear systems, a system to a thread: what loops.py does.
 
 namespace {
 
@@ -36,6 +36,7 @@ template <typename T> double norm(const T* x, int64_t n) { return std::sqrt(dot(
 struct Watch {
     const Task& task;
     int64_t sample, patience, iterations = 0, last = 0;
+    int restarts = 0;
     double best, goal;
 
     Watch(const Task& t, int64_t s, double residual, double right, int64_t patience = PATIENCE)
@@ -49,7 +50,7 @@ struct Watch {
         if (residual <= goal) return end(CONVERGED, residual);
         if (residual < best) best = residual, last = iterations;
         if (iterations >= task.limit) return end(TOO_MANY, residual);
-        if (iterations - last >= patience) return end(STAGNATED, residual);
+        if (restarts > RESTARTS || iterations - last >= patience) return end(STAGNATED, residual);
         return false;
     }
 
@@ -88,7 +89,6 @@ void conjugate_gradient(Matrix& matrix, const T* b, T* x, const Task& task, int6
     double residual = norm(r.data(), n), rho = 0;
     Watch watch(task, sample, residual, norm(b, n), std::max(PATIENCE, n));
     bool fresh = true;
-    int restarts = 0;
     while (!watch.ends(residual)) {
         const T* s = r.data();
         if (omega > 0) {
@@ -115,8 +115,7 @@ void conjugate_gradient(Matrix& matrix, const T* b, T* x, const Task& task, int6
             matrix.apply(x, r.data(), b);
             residual = norm(r.data(), n);
             fresh = true;
-            if (residual > watch.goal && ++restarts > RESTARTS)
-                return void(watch.end(STAGNATED, residual));
+            if (residual > watch.goal) ++watch.restarts;
         }
     }
 }
@@ -166,21 +165,21 @@ template <typename T> struct Stencils {
     int64_t size() const { return layout.rows * layout.width; }
 };
 
-// The rows of each sample; integers are n, the strides of values and diagonal, and whether there is an order.
+// The rows of each sample; integers are n, the stride of values, and whether there is an order. The pattern holds where
+// rows begin, the columns, which entries are the diagonal, and the order and its inverse.
 template <typename T> struct Matrices {
     Rows<T> first;
-    int64_t along, down;
+    int64_t along;
 
-    Matrices(const int64_t* i, const T* value, const T* diagonal, const int64_t* pattern)
-        : first{i[0], pattern, pattern + i[0] + 1, value, diagonal, nullptr, nullptr}, along(i[1]), down(i[2]) {
-        const int64_t* after = first.column + pattern[i[0]];
-        if (i[3]) first.order = after, first.rank = after + i[0];
+    Matrices(const int64_t* i, const T* value, const int32_t* pattern)
+        : first{i[0], pattern, pattern + i[0] + 1, nullptr, value, nullptr, nullptr}, along(i[1]) {
+        first.place = first.column + pattern[i[0]];
+        if (i[2]) first.order = first.place + i[0], first.rank = first.order + i[0];
     }
 
     Rows<T> operator[](int64_t sample) const {
         Rows<T> own = first;
         own.value += along * sample;
-        own.diagonal += down * sample;
         return own;
     }
 
@@ -211,25 +210,25 @@ void act_all(const Batch& batch, int64_t what, int64_t samples, const T* b, T* x
 }  // namespace
 
 #define FACES(T)                                                                                                       \
-    void solve_stencil_##T(const int64_t* form, const T* c, const T* d, int64_t method, int64_t samples, const T* b,   \
-                           T* x, const double* omega, const double* goals, int64_t initial, int64_t limit, int64_t* iterations,          \
-                           int64_t* status, double* residual, int threads) {                                          \
-        solve_all(Stencils<T>(form, c, d), method, samples, b, x,                                                      \
-                  Task{omega, goals, goals + samples, initial != 0, limit, iterations, status, residual}, threads);                                    \
+    void solve_stencil_##T(const int64_t* form, const T* c, const T* d, int64_t method, int64_t samples,               \
+                           const T* b, T* x, const double* omega, const double* goals, int64_t initial,                \
+                           int64_t limit, int64_t* iterations, int64_t* status, double* residual, int threads) {       \
+        const Task task{omega, goals, goals + samples, initial != 0, limit, iterations, status, residual};             \
+        solve_all(Stencils<T>(form, c, d), method, samples, b, x, task, threads);                                      \
     }                                                                                                                  \
-    void act_stencil_##T(const int64_t* form, const T* c, const T* d, int64_t what, int64_t samples, const T* b, T* x, \
-                         const double* omega, int64_t times, int threads) {                                           \
+    void act_stencil_##T(const int64_t* form, const T* c, const T* d, int64_t what, int64_t samples, const T* b,       \
+                         T* x, const double* omega, int64_t times, int threads) {                                      \
         act_all(Stencils<T>(form, c, d), what, samples, b, x, omega, times, threads);                                  \
     }                                                                                                                  \
-    void solve_rows_##T(const int64_t* form, const T* c, const T* d, const int64_t* pattern, int64_t method,           \
-                        int64_t samples, const T* b, T* x, const double* omega, const double* goals, int64_t initial, int64_t limit, \
-                        int64_t* iterations, int64_t* status, double* residual, int threads) {                        \
-        solve_all(Matrices<T>(form, c, d, pattern), method, samples, b, x,                                             \
-                  Task{omega, goals, goals + samples, initial != 0, limit, iterations, status, residual}, threads);                                    \
+    void solve_rows_##T(const int64_t* form, const T* c, const int32_t* pattern, int64_t method, int64_t samples,      \
+                        const T* b, T* x, const double* omega, const double* goals, int64_t initial,                   \
+                        int64_t limit, int64_t* iterations, int64_t* status, double* residual, int threads) {          \
+        const Task task{omega, goals, goals + samples, initial != 0, limit, iterations, status, residual};             \
+        solve_all(Matrices<T>(form, c, pattern), method, samples, b, x, task, threads);                                \
     }                                                                                                                  \
-    void act_rows_##T(const int64_t* form, const T* c, const T* d, const int64_t* pattern, int64_t what,               \
-                      int64_t samples, const T* b, T* x, const double* omega, int64_t times, int threads) {           \
-        act_all(Matrices<T>(form, c, d, pattern), what, samples, b, x, omega, times, threads);                         \
+    void act_rows_##T(const int64_t* form, const T* c, const int32_t* pattern, int64_t what, int64_t samples,          \
+                      const T* b, T* x, const double* omega, int64_t times, int threads) {                             \
+        act_all(Matrices<T>(form, c, pattern), what, samples, b, x, omega, times, threads);                            \
     }
 
 extern "C" {

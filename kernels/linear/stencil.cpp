@@ -2,20 +2,33 @@
 //
 // A row is a line of points along the last axis. Within it each unknown of a sweep depends on the one before,
 // x[j] = g[j] + a[j] x[j-1], a chain that would leave the vector units idle. Recursive doubling (Stone, "An efficient
-// parallel algorithm for the solution of a tridiagonal linear system of equations", JACM 20, 1973) turns it into
-// x[j] = g'[j] + a'[j] x[j-LANES].
+// parallel algorithm for the solution of a tridiagonal linear system of equations", JACM 20, 1973) turns it, for a
+// block of points that fills a vector, into what each has of the last point of the block before.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 namespace {
 
-template <typename T> struct Lanes;
-template <> struct Lanes<double> { static constexpr int count = 8; };
-template <> struct Lanes<float> { static constexpr int count = 16; };
+// What the machine computes at once.
+#if defined(__AVX512F__)
+constexpr int BYTES = 64;
+#elif defined(__AVX__)
+constexpr int BYTES = 32;
+#else
+constexpr int BYTES = 16;
+#endif
+
+template <typename T> struct Lanes {
+    static constexpr int count = BYTES / sizeof(T);
+    using Each = std::make_integer_sequence<int, count>;
+    typedef T Values __attribute__((vector_size(BYTES)));
+};
 
 enum Direction { FORWARD = 0, BACKWARD = 1 };
 
@@ -55,13 +68,11 @@ template <typename T> struct Stencil {
     const Layout& at;
     const T *coefficient, *diagonal;
     bool varies, uneven;  // from point to point: the couplings, the diagonal
-    std::vector<T> g, a;  // scratch of a row, with room before and after for points that are not there
-
-    static constexpr int PAD = Lanes<T>::count;
+    std::vector<T> g;     // scratch of a row
 
     Stencil(const Layout& layout, const T* coefficients, bool couplings_vary, const T* diagonals, bool diagonal_varies)
         : at(layout), coefficient(coefficients), diagonal(diagonals), varies(couplings_vary), uneven(diagonal_varies),
-          g(layout.width + 2 * PAD), a(layout.width + 2 * PAD) {}
+          g(layout.width) {}
 
     int64_t size() const { return at.rows * at.width; }
 
@@ -75,12 +86,14 @@ template <typename T> struct Stencil {
     void subtract(T* t, int64_t row, const T* x, Part part) const {
         for (int64_t k = 0; k < at.count; ++k) {
             const int64_t other = at.neighbour[row * at.count + k];
-            if (other < 0 || other == row || (part == BEFORE && other > row) || (part == AFTER && other < row)) continue;
+            if (other < 0 || other == row) continue;
+            if ((part == BEFORE && other > row) || (part == AFTER && other < row)) continue;
             subtract_line(t, coupling(k, row), x + other * at.width, at.shift[k], true);
         }
     }
 
-    void subtract_line(T* __restrict__ t, const T* __restrict__ c, const T* __restrict__ y, int64_t s, bool wrap) const {
+    void subtract_line(T* __restrict__ t, const T* __restrict__ c, const T* __restrict__ y, int64_t s,
+                       bool wrap) const {
         const int64_t m = at.width, first = s < 0 ? 1 : 0, last = s > 0 ? m - 1 : m;
         if (varies)
             for (int64_t j = first; j < last; ++j) t[j] -= c[j] * y[j + s];
@@ -111,44 +124,43 @@ template <typename T> struct Stencil {
     void sweep(const T* b, T* x, T omega, Direction way) {
         for (int64_t step = 0; step < at.rows; ++step) {
             const int64_t row = way == FORWARD ? step : at.rows - 1 - step;
-            T *t = g.data() + PAD, *own = x + row * at.width;
+            T *t = g.data(), *own = x + row * at.width;
             for (int64_t j = 0; j < at.width; ++j) t[j] = b[row * at.width + j];
             subtract(t, row, x, ALL);
             relax(row, own, omega, way, true);
         }
     }
 
-    // y <- (D / omega + L)^-1 y.
-    void lower(T* y, T omega) {
-        for (int64_t row = 0; row < at.rows; ++row) {
-            T *t = g.data() + PAD, *own = y + row * at.width;
-            for (int64_t j = 0; j < at.width; ++j) t[j] = own[j];
-            subtract(t, row, y, BEFORE);
-            relax(row, own, omega, FORWARD, false);
+    // y <- (D / omega + L)^-1 of what right(row, t) writes into t for each row; backward with U instead of L.
+    template <Direction way, class Right> void half(T* y, T omega, Right right) {
+        for (int64_t step = 0; step < at.rows; ++step) {
+            const int64_t row = way == FORWARD ? step : at.rows - 1 - step;
+            T* t = g.data();
+            right(row, t);
+            subtract(t, row, y, way == FORWARD ? BEFORE : AFTER);
+            relax(row, y + row * at.width, omega, way, false);
         }
     }
 
-    // y <- (D / omega + U)^-1 D y scale.
-    void upper(T* y, T omega, T scale) {
-        for (int64_t row = at.rows - 1; row >= 0; --row) {
-            T *t = g.data() + PAD, *own = y + row * at.width;
-            for (int64_t j = 0; j < at.width; ++j) t[j] = scale * d(row, j) * own[j];
-            subtract(t, row, y, AFTER);
-            relax(row, own, omega, BACKWARD, false);
-        }
+    // z = (D / omega + L)^-1 r.
+    void lower(const T* r, T* z, T omega) {
+        const int64_t m = at.width;
+        half<FORWARD>(z, omega, [=](int64_t row, T* t) { std::copy(r + row * m, r + (row + 1) * m, t); });
     }
 
     // z = M^-1 r with M = omega / (2 - omega) (D / omega + L) D^-1 (D / omega + U).
     void precondition(const T* r, T* z, T omega) {
-        std::copy(r, r + size(), z);
-        lower(z, omega);
-        upper(z, omega, (2 - omega) / omega);
+        const int64_t m = at.width;
+        lower(r, z, omega);
+        half<BACKWARD>(z, omega, [=](int64_t row, T* t) {
+            for (int64_t j = 0; j < m; ++j) t[j] = (2 - omega) / omega * d(row, j) * z[row * m + j];
+        });
     }
 
     // Solve within a row, g holding what other rows leave: with `old`, the values in x count as the ones before.
     void relax(int64_t row, T* __restrict__ x, T omega, Direction way, bool old) {
         const int64_t m = at.width;
-        T *t = g.data() + PAD, *chain = a.data() + PAD;
+        T* t = g.data();
         const int64_t before = way == FORWARD ? at.left : at.right, after = way == FORWARD ? at.right : at.left;
         const int64_t start = way == FORWARD ? 0 : m - 1, end = m - 1 - start;
         const T* known = after >= 0 ? coupling(after, row) : nullptr;
@@ -157,92 +169,73 @@ template <typename T> struct Stencil {
             if (known) subtract_line(t, known, x, way == FORWARD ? 1 : -1, false);
             if (open && at.wraps) t[start] -= value(open, start) * x[end];
         }
-        scale(row, x, omega, open, old);
-        chain[start] = 0;
         if (way == FORWARD)
-            run<1>(t, chain, x, m);
+            run<1>(row, x, omega, open, old ? 1 - omega : T(0));
         else
-            run<-1>(t, chain, x, m);
+            run<-1>(row, x, omega, open, old ? 1 - omega : T(0));
         // Around a periodic row the last point sees the first one as it is now.
         if (known && at.wraps && m > 1) x[end] -= omega / d(row, end) * value(known, end) * x[start];
     }
 
-    // From what is left of b to the recurrence x[j] = g[j] + a[j] x[j before].
-    void scale(int64_t row, const T* __restrict__ x, T omega, const T* __restrict__ open, bool old) {
+    // The recurrence x[j] = sum[j] + product[j] x[j - way] along a row, a block of lanes at a time: within it by
+    // recursive doubling, and then all of its points from the last one of the block before.
+    template <int way> void run(int64_t row, T* __restrict__ x, T omega, const T* open, T keep) const {
+        using Values = typename Lanes<T>::Values;
+        constexpr int lanes = Lanes<T>::count;
         const int64_t m = at.width;
-        T *__restrict__ t = g.data() + PAD, *__restrict__ chain = a.data() + PAD;
-        const T keep = old ? 1 - omega : T(0);
-        if (uneven) {
-            const T* __restrict__ own = diagonal + row * m;
-            for (int64_t j = 0; j < m; ++j) {
-                const T weight = omega / own[j];
-                t[j] *= weight;
-                chain[j] = open ? -weight * (varies ? open[j] : open[0]) : T(0);
-            }
-        } else {
-            const T weight = omega / diagonal[0];
-            for (int64_t j = 0; j < m; ++j) {
-                t[j] *= weight;
-                chain[j] = open ? -weight * (varies ? open[j] : open[0]) : T(0);
-            }
+        Values last = {};
+        int64_t done = 0;
+        for (; done + lanes <= m; done += lanes) {
+            const int64_t j = way > 0 ? done : m - done - lanes;
+            auto [sum, product] = link<Values>(row, j, x, omega, open, keep);
+            double_up<way>(sum, product);
+            sum += product * last;
+            std::memcpy(x + j, &sum, sizeof sum);
+            last = spread<way>(sum, typename Lanes<T>::Each());
         }
-        if (old)
-            for (int64_t j = 0; j < m; ++j) t[j] += keep * x[j];
-    }
-
-    // x[j] = t[j] + chain[j] x[j - way], by recursive doubling.
-    template <int way> static void run(T* t, T* chain, T* __restrict__ x, int64_t m) {
-        constexpr int lanes = Lanes<T>::count;
-        if (m < 2 * lanes) {
-            T last = 0;
-            for (int64_t l = 0; l < m; ++l) {
-                const int64_t j = way > 0 ? l : m - 1 - l;
-                x[j] = last = t[j] + chain[j] * last;
-            }
-            return;
-        }
-        for (int l = 1; l <= lanes; ++l) {
-            t[way > 0 ? -l : m - 1 + l] = 0;
-            chain[way > 0 ? -l : m - 1 + l] = 0;
-        }
-        for (int s = 1; s < lanes; s *= 2) twice<way>(t, chain, m, s);
-        if (way > 0) {
-            int64_t j = 0;
-            for (; j < lanes; ++j) x[j] = t[j];
-            for (; j + lanes <= m; j += lanes)
-                for (int l = 0; l < lanes; ++l) x[j + l] = t[j + l] + chain[j + l] * x[j + l - lanes];
-            for (; j < m; ++j) x[j] = t[j] + chain[j] * x[j - lanes];
-        } else {
-            int64_t j = m - lanes;
-            for (int l = 0; l < lanes; ++l) x[j + l] = t[j + l];
-            for (j -= lanes; j >= 0; j -= lanes)
-                for (int l = 0; l < lanes; ++l) x[j + l] = t[j + l] + chain[j + l] * x[j + l + lanes];
-            for (j += lanes - 1; j >= 0; --j) x[j] = t[j] + chain[j] * x[j + lanes];
+        T one = last[0];
+        for (; done < m; ++done) {
+            const int64_t j = way > 0 ? done : m - 1 - done;
+            auto [sum, product] = link<T>(row, j, x, omega, open, keep);
+            x[j] = one = sum + product * one;
         }
     }
 
-    // The recurrence over s points becomes one over 2 s; blocks are taken from the end that no other reads.
-    template <int way> static void twice(T* t, T* chain, int64_t m, int s) {
+    // That recurrence at the points from j, with `keep` of what they had.
+    template <class V>
+    std::pair<V, V> link(int64_t row, int64_t j, const T* x, T omega, const T* open, T keep) const {
+        const V zero = {}, weight = omega / (uneven ? load<V>(diagonal + row * at.width + j) : zero + diagonal[0]);
+        V sum = weight * load<V>(g.data() + j), product = zero;
+        if (keep != 0) sum += keep * load<V>(x + j);
+        if (open) product = -weight * (varies ? load<V>(open + j) : zero + open[0]);
+        return {sum, product};
+    }
+
+    template <class V> static V load(const T* from) {
+        V values;
+        std::memcpy(&values, from, sizeof values);
+        return values;
+    }
+
+    // From what a point has of the one before it to what it has of the one before all lanes.
+    template <int way, int s = 1, class Values> static void double_up(Values& sum, Values& product) {
         constexpr int lanes = Lanes<T>::count;
-        T sum[lanes], product[lanes];
-        if (way > 0) {
-            int64_t j = m;
-            while (j >= lanes) {
-                j -= lanes;
-                for (int l = 0; l < lanes; ++l) sum[l] = t[j + l] + chain[j + l] * t[j + l - s];
-                for (int l = 0; l < lanes; ++l) product[l] = chain[j + l] * chain[j + l - s];
-                for (int l = 0; l < lanes; ++l) t[j + l] = sum[l], chain[j + l] = product[l];
-            }
-            for (--j; j >= 0; --j) t[j] += chain[j] * t[j - s], chain[j] *= chain[j - s];
-        } else {
-            int64_t j = 0;
-            for (; j + lanes <= m; j += lanes) {
-                for (int l = 0; l < lanes; ++l) sum[l] = t[j + l] + chain[j + l] * t[j + l + s];
-                for (int l = 0; l < lanes; ++l) product[l] = chain[j + l] * chain[j + l + s];
-                for (int l = 0; l < lanes; ++l) t[j + l] = sum[l], chain[j + l] = product[l];
-            }
-            for (; j < m; ++j) t[j] += chain[j] * t[j + s], chain[j] *= chain[j + s];
-        }
+        const Values none = {}, one = none + T(1);
+        sum += product * moved<way * s>(sum, none, typename Lanes<T>::Each());
+        product *= moved<way * s>(product, one, typename Lanes<T>::Each());
+        if constexpr (2 * s < lanes) double_up<way, 2 * s>(sum, product);
+    }
+
+    // Lane l is what lane l - s was, or what `other` has where there is none.
+    template <int s, class Values, int... l>
+    static Values moved(Values own, Values other, std::integer_sequence<int, l...>) {
+        constexpr int lanes = sizeof...(l);
+        return __builtin_shufflevector(own, other, (l - s >= 0 && l - s < lanes ? l - s : lanes + l)...);
+    }
+
+    // The last lane in all lanes.
+    template <int way, class Values, int... l> static Values spread(Values own, std::integer_sequence<int, l...>) {
+        return __builtin_shufflevector(own, own, (way > 0 ? int(sizeof...(l)) - 1 : 0 * l)...);
     }
 };
 

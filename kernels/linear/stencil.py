@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .matrix import ROUNDING, Couplings, Pattern
+from .matrix import ROUNDING, Couplings, Pattern, unlike
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,9 @@ class Stencil:
     Args:
         shape: points along one to three axes.
         offsets: of the neighbours, each a step of -1, 0 or 1 along each axis, and not all 0.
-        values: (samples, coupling, *shape), or one for all points with axes of 1 instead: constant coefficients.
-        diagonal: (samples, *shape), or axes of 1 instead.
+        values: (samples, coupling, *shape); 1 instead of samples where all share them, axes of 1 instead of the shape
+            for constant coefficients.
+        diagonal: (samples, *shape), each of them or 1, whatever the values have.
         periodic: along which axes; at least three points are needed there.
 
     Raises:
@@ -67,7 +68,9 @@ class Stencil:
         if self.values.shape[1] != len(self.offsets):
             raise ValueError(f"Expected values for {len(self.offsets)} offsets, got {self.values.shape[1]}.")
         if self.values.dtype != self.diagonal.dtype or not self.values.is_floating_point():
-            raise ValueError(f"Expected values and diagonal of one real dtype, got {self.values.dtype}.")
+            raise ValueError(
+                f"Expected values and diagonal of one real dtype, got {self.values.dtype} and {self.diagonal.dtype}."
+            )
         counts = {len(self.values), len(self.diagonal)} - {1}
         if len(counts) > 1:
             raise ValueError(f"Expected values and diagonal of the same samples, got {sorted(counts)}.")
@@ -94,10 +97,7 @@ class Stencil:
         if set(mine.offsets) != set(other.offsets):
             return torch.full((len(self.values),), torch.inf, dtype=self.dtype, device=self.device)
         order = [other.offsets.index(offset) for offset in mine.offsets]
-        a, b = mine._inside().flatten(1), other._inside()[:, order].flatten(1)
-        if not a.shape[1]:
-            return a.new_zeros(len(a))
-        return (a - b).abs().amax(dim=1) / a.abs().amax(dim=1).clamp(min=torch.finfo(self.dtype).tiny)
+        return unlike(mine._inside(), other._inside()[:, order])
 
     @property
     def symmetric(self) -> bool:
@@ -171,7 +171,8 @@ class Stencil:
 
     def _inside(self) -> Tensor:
         """The values, 0 where there is no neighbour."""
-        return self.values * _inside(self.shape, self.offsets, self.periodic, self.device).to(self.dtype)
+        inside = _inside(self.shape, self.offsets, self.periodic, self.device)
+        return torch.where(inside, self.values, self.values.new_zeros(()))
 
 
 def nearest_offsets(dim: int) -> tuple[tuple[int, ...], ...]:

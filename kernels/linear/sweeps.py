@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import native
-from .matrix import Matrix
+from .matrix import Matrix, check_batch
 from .schedule import Schedule
 
 
+@torch.no_grad()
 def sweep(
     matrix: Matrix,
     b: Float[Tensor, "batch *shape"],
@@ -37,8 +38,12 @@ def sweep(
         backward: from the last unknown to the first.
         colours: visit the unknowns colour by colour (red-black) instead of in natural order.
         times: sweeps.
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
-    if native.serves(matrix, b, x):
+    check_batch(matrix, omega, b, x)
+    if native.serves(matrix, b, x, colours=colours):
         return native.sweep(matrix, b, x, omega, backward=backward, colours=colours, times=times)
     return sweep_reference(matrix, b, x, omega, backward=backward, colours=colours, times=times)
 
@@ -62,14 +67,19 @@ def sweep_reference(
     return sweeper.given(y)
 
 
+@torch.no_grad()
 def precondition(
     matrix: Matrix, r: Float[Tensor, "batch *shape"], omega: Float[Tensor, " batch"], *, colours: bool = False
 ) -> Float[Tensor, "batch *shape"]:
     """M^-1 r with the SSOR matrix M = omega / (2 - omega) (D / omega + L) D^-1 (D / omega + U), without a gradient.
 
     Axelsson, "Iterative Solution Methods", 1994, section 7.2.
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
-    if native.serves(matrix, r):
+    check_batch(matrix, omega, r)
+    if native.serves(matrix, r, colours=colours):
         return native.precondition(matrix, r, omega, colours=colours)
     return precondition_reference(matrix, r, omega, colours=colours)
 

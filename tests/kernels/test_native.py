@@ -7,8 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
+import torch
 
 from sciml.kernels import native
+from sciml.kernels.linear import native as linear
+from sciml.kernels.material_point import native as material_point
 
 SOURCE = 'extern "C" int answer() { return 42; }\n'
 
@@ -55,8 +58,16 @@ def test_without_a_compiler_there_is_no_library(cache: Path, monkeypatch: pytest
     assert native.load(written(cache, SOURCE + "// another\n")) is None
 
 
-def test_source_that_does_not_compile_gives_no_library(cache: Path) -> None:
-    assert native.load(written(cache, "this is not C++\n")) is None
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_source_that_does_not_compile_gives_no_library_and_says_so(cache: Path) -> None:
+    with pytest.warns(UserWarning, match=r"no C\+\+ kernels, torch takes their place.*error"):
+        assert native.load(written(cache, "this is not C++\n")) is None
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_our_own_sources_compile() -> None:
+    assert linear._library() is not None
+    assert material_point.serves(torch.zeros(1))
 
 
 def test_they_can_be_turned_off(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
