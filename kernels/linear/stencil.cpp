@@ -141,10 +141,16 @@ template <typename T> struct Stencil {
         }
     }
 
+    // y = (D / omega + L)^-1 r.
+    void lower(const T* r, T* y, T omega) {
+        const int64_t m = at.width;
+        half<FORWARD>(y, omega, [=](int64_t row, T* t) { std::copy(r + row * m, r + (row + 1) * m, t); });
+    }
+
     // z = M^-1 r with M = omega / (2 - omega) (D / omega + L) D^-1 (D / omega + U).
     void precondition(const T* r, T* z, T omega) {
         const int64_t m = at.width;
-        half<FORWARD>(z, omega, [=](int64_t row, T* t) { std::copy(r + row * m, r + (row + 1) * m, t); });
+        lower(r, z, omega);
         half<BACKWARD>(z, omega, [=](int64_t row, T* t) {
             for (int64_t j = 0; j < m; ++j) t[j] = (2 - omega) / omega * d(row, j) * z[row * m + j];
         });
