@@ -142,10 +142,10 @@ template <typename T> struct Stencil {
         }
     }
 
-    // z = (D / omega + L)^-1 r.
-    void lower(const T* r, T* z, T omega) {
+    // y = (D / omega + L)^-1 r.
+    void lower(const T* r, T* y, T omega) {
         const int64_t m = at.width;
-        half<FORWARD>(z, omega, [=](int64_t row, T* t) { std::copy(r + row * m, r + (row + 1) * m, t); });
+        half<FORWARD>(y, omega, [=](int64_t row, T* t) { std::copy(r + row * m, r + (row + 1) * m, t); });
     }
 
     // z = M^-1 r with M = omega / (2 - omega) (D / omega + L) D^-1 (D / omega + U).
