@@ -8,9 +8,11 @@ from .adjoint.interpolated import Interpolated
 from .adjoint.reversible import ReversibleAdjoint
 from .adjoint.steady_state import steady_state
 from .arguments import PerSample
+from .constraint import Constrained, Constraint
 from .controlled.cde import ControlledField
 from .controller import Control, FixedStep, StepSizeController
 from .dense import DenseSolution
+from .divergence_free import DivergenceFree
 from .event import Event
 from .exponential import ETDRK2, ETDRK4, IFRK4, ExponentialRungeKutta
 from .implicit.collocation import Collocation
@@ -129,10 +131,13 @@ __all__ = [
     "ButcherTableau",
     "Calculus",
     "Collocation",
+    "Constrained",
+    "Constraint",
     "Control",
     "ControlledField",
     "DenseSolution",
     "Direct",
+    "DivergenceFree",
     "Event",
     "Events",
     "ExponentialRungeKutta",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sciml.kernels.linear.stencil import Stencil, nearest_offsets
 
-from .equations.boundary import Boundary, Neumann, Periodic
+from .equations.boundary import Boundary, Neumann, Periodic, face_conductivity
 from .linear.grids import diffusion_matrix
 from .linear.krylov import SSORPCG
 from .linear.solving import LinearSolver
@@ -110,8 +110,8 @@ class DivergenceFree:
         pressure = self._pressure(matrix, divergence, box.dim)
         kicks = []
         for axis, (h, _) in box.axes():
-            below = light.roll(1, axis)
-            kicks.append(2 * light * below / (light + below) * (pressure - pressure.roll(1, axis)) / h)
+            face = face_conductivity(light.roll(1, axis), light)
+            kicks.append(face * (pressure - pressure.roll(1, axis)) / h)
         return _closed(kicks, box)
 
     def _points(self, box: _Box, divergence: Tensor) -> list[Tensor]:

@@ -83,11 +83,7 @@ def per_axis(boundary: Boundaries, spacing: float | Sequence[float], axes: int) 
 
 
 def divergence_of_flux(u: Tensor, k: Tensor | None, boundary: Boundaries, spacing: float | Sequence[float]) -> Tensor:
-    """div(k grad u) of cells (batch, channel, *space), to second order and conservative; k of 1 where None.
-
-    The conductivity of a face is the harmonic mean of its two cells, that of two resistances in series, so that the
-    flux is continuous where k jumps (S. V. Patankar, "Numerical Heat Transfer and Fluid Flow", 1980, eq. 4.9).
-    """
+    """div(k grad u) of cells (batch, channel, *space), to second order and conservative; k of 1 where None."""
     total = torch.zeros_like(u)
     for axis, (side, h) in enumerate(per_axis(boundary, spacing, u.dim() - 2), start=2):
         flux = torch.diff(side.extend(u, axis, h), dim=axis) / h
@@ -95,9 +91,19 @@ def divergence_of_flux(u: Tensor, k: Tensor | None, boundary: Boundaries, spacin
             cells = side.extend_coefficient(k, axis)
             count = cells.shape[axis] - 1
             left, right = cells.narrow(axis, 0, count), cells.narrow(axis, 1, count)
-            flux = flux * (2 * left * right / (left + right).clamp(min=torch.finfo(k.dtype).tiny))
+            flux = flux * face_conductivity(left, right)
         total = total + torch.diff(flux, dim=axis) / h
     return total
+
+
+def face_conductivity(left: Tensor, right: Tensor) -> Tensor:
+    """The harmonic mean of the cells on both sides of a face, 0 between two of 0.
+
+    It is that of two resistances in series, so that the flux is continuous where k jumps (S. V. Patankar,
+    "Numerical Heat Transfer and Fluid Flow", 1980, eq. 4.9).
+    """
+    total = left + right
+    return 2 * left * right / torch.where(total > 0, total, 1.0)  # with a gradient of 0 there, not NaN
 
 
 def _ends(u: Tensor, axis: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sciml.kernels.linear.stencil import Stencil, nearest_offsets
-from sciml.solvers.equations.boundary import Boundaries, Boundary, Dirichlet, Periodic, per_axis
+from sciml.solvers.equations.boundary import (
+    Boundaries,
+    Boundary,
+    Dirichlet,
+    Periodic,
+    face_conductivity,
+    per_axis,
+)
 
 
 def diffusion_matrix(
@@ -97,8 +104,7 @@ def _faces(k: Tensor, axis: int, side: Boundary, *, before: bool) -> Tensor:
     """Conductivity of the face on one side of each cell."""
     cells = side.extend_coefficient(k, axis)
     other = cells.narrow(axis, 0 if before else 2, k.shape[axis])
-    total = k + other
-    return 2 * k * other / torch.where(total > 0, total, 1.0)  # 0, with a gradient of 0, between cells of 0
+    return face_conductivity(k, other)
 
 
 def _share(k: Tensor, axis: int, side: Boundary, *, before: bool) -> Tensor:
