@@ -11,7 +11,7 @@ import numpy as np
 
 from sciml.plots import style
 
-_SHOWN = ("Young", "ChebCB", "Tsallis-INF, binned", "best fixed", "Tsallis-INF", "omega 1.6", "omega 1.2")
+_SHOWN = ("Young", "ChebCB", "Tsallis-INF, binned", "best fixed", "Tsallis-INF", "omega 1.8", "omega 1.6")
 _HEAT = ("best arm of each", "ChebCB", "best fixed", "Tsallis-INF, binned", "Tsallis-INF")
 
 
@@ -105,9 +105,7 @@ def draw_offsets(found: dict[str, Any], path: Path) -> None:
     """Regret to Young's omega against rounds, for both variances."""
     figure = style.new_figure(9.0, 4.0)
     for axes, variance in zip(figure.subplots(1, 2), ("high", "low")):
-        style.dress(
-            axes, xlabel="systems", ylabel="iterations beyond Young's omega, thousands", title=f"{variance} variance"
-        )
+        style.dress(axes, xlabel=f"systems, {variance} variance", ylabel="thousand iterations beyond Young's omega")
         base = np.array(found[variance]["Young"]["curve"])
         for k, name in enumerate(_SHOWN[1:]):
             curve = (np.array(found[variance][name]["curve"]) - base) / 1e3

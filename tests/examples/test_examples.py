@@ -22,6 +22,7 @@ PICTURES = {
     "reactors": ("reactors.png",),
     "simulate_scene": ("fountain.gif", "fountain.png"),
     "surrogate": ("error.png", "fields.png"),
+    "two_fluids": ("density.gif", "two_fluids.png"),
 }
 
 
