@@ -54,7 +54,7 @@ def layers(cells: int) -> Tensor:
 def main(out: Path = Path("runs/two_fluids"), small: bool = False) -> None:
     """Write ``density.gif`` and ``two_fluids.png`` to OUT."""
     out.mkdir(parents=True, exist_ok=True)
-    cells, end, frames = (8, 0.5, 4) if small else (64, 4.0, 41)
+    cells, end, frames = (8, 2.0, 4) if small else (64, 4.0, 41)
     solver = Watched(SSORPCG(Thompson(torch.linspace(1.0, 1.95, 20)), tol=1e-8))
     flow = VariableDensityFlow(spacing=1 / cells, gravity=(0.0, -1.0), viscosity=5e-4, solver=solver)
     ts = torch.linspace(0, end, frames, dtype=torch.float64)
