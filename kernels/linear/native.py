@@ -150,14 +150,24 @@ def _described(matrix: Matrix, colours: bool) -> tuple[str, list[Any], list[Tens
 
 def _stencil(matrix: Stencil) -> tuple[str, list[Any], list[Tensor]]:
     values, diagonal = matrix.values.detach().contiguous(), matrix.diagonal.detach().contiguous()
-    lead, count = 3 - len(matrix.shape), len(matrix.offsets)
-    varies, uneven = (part.numel() > len(part) * width for part, width in ((values, count), (diagonal, 1)))
-    along, down = (0 if len(part) == 1 else part[0].numel() for part in (values, diagonal))
-    offsets = [step for offset in matrix.offsets for step in ((0,) * lead + offset)]
-    form = integers(
-        *(1,) * lead, *matrix.shape, *(0,) * lead, *matrix.periodic, count, varies, uneven, along, down, *offsets
-    )
+    form = _form(matrix.shape, matrix.periodic, matrix.offsets, values.shape, diagonal.shape)
     return f"stencil_{_TYPES[matrix.dtype]}", [form, pointer(values), pointer(diagonal)], [values, diagonal]
+
+
+@lru_cache(maxsize=256)
+def _form(
+    shape: tuple[int, ...],
+    periodic: tuple[bool, ...],
+    offsets: tuple[tuple[int, ...], ...],
+    values: torch.Size,
+    diagonal: torch.Size,
+) -> Any:
+    """What ``Stencils`` of solve.cpp reads."""
+    lead = 3 - len(shape)
+    varies, uneven = values[2:].numel() > 1, diagonal[1:].numel() > 1
+    along, down = (0 if size[0] == 1 else size[1:].numel() for size in (values, diagonal))
+    steps = [step for offset in offsets for step in ((0,) * lead + offset)]
+    return integers(*(1,) * lead, *shape, *(0,) * lead, *periodic, len(offsets), varies, uneven, along, down, *steps)
 
 
 def _rows(matrix: Matrix, colours: bool) -> tuple[str, list[Any], list[Tensor]]:

@@ -144,7 +144,7 @@ class Rows:
             return torch.full((len(a),), torch.inf, dtype=self.dtype, device=self.device)
         return unlike(a, other.values.detach())
 
-    @property
+    @cached_property
     def symmetric(self) -> bool:
         """Whether it equals its transpose, to rounding."""
         return bool((self.asymmetry <= ROUNDING * torch.finfo(self.dtype).eps).all())
@@ -195,8 +195,8 @@ class Rows:
 
     def _like(self, other: Rows) -> Rows:
         """Another matrix that is as symmetric as this one, which need not be found out again."""
-        if "asymmetry" in self.__dict__:
-            other.__dict__["asymmetry"] = self.asymmetry
+        known = ("asymmetry", "symmetric")
+        other.__dict__.update({name: self.__dict__[name] for name in known if name in self.__dict__})
         return other
 
 

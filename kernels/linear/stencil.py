@@ -99,7 +99,7 @@ class Stencil:
         order = [other.offsets.index(offset) for offset in mine.offsets]
         return unlike(mine._inside(), other._inside()[:, order])
 
-    @property
+    @cached_property
     def symmetric(self) -> bool:
         """Whether it equals its transpose, to rounding."""
         return bool((self.asymmetry <= ROUNDING * torch.finfo(self.dtype).eps).all())
@@ -133,7 +133,7 @@ class Stencil:
     def select(self, rows: Tensor) -> Stencil:
         """Of these samples alone."""
         values, diagonal = (part if len(part) == 1 else part[rows] for part in (self.values, self.diagonal))
-        return replace(self, values=values, diagonal=diagonal)
+        return self._of(values, diagonal)
 
     @property
     def entries(self) -> tuple[Tensor, Tensor]:
@@ -147,22 +147,30 @@ class Stencil:
 
     def detach(self) -> Stencil:
         """Without gradients."""
-        return self._like(self.with_entries(self.values.detach(), self.diagonal.detach()))
+        return self._like(self._of(self.values.detach(), self.diagonal.detach()))
 
     def shifted(self, shift: float | Tensor) -> Stencil:
         """A + shift I; one shift, or one for each sample (batch,)."""
         shift = torch.as_tensor(shift, dtype=self.dtype, device=self.device).reshape(-1, *[1] * len(self.shape))
-        return self._like(replace(self, diagonal=self.diagonal + shift))
+        return self._like(self._of(self.values, self.diagonal + shift))
 
     def scaled(self, factor: float | Tensor) -> Stencil:
         """factor A; one factor, or one for each sample (batch,)."""
         factor = torch.as_tensor(factor, dtype=self.dtype, device=self.device).reshape(-1, *[1] * len(self.shape))
-        return self._like(replace(self, diagonal=self.diagonal * factor, values=self.values * factor[:, None]))
+        return self._like(self._of(self.values * factor[:, None], self.diagonal * factor))
+
+    def _of(self, values: Tensor, diagonal: Tensor) -> Stencil:
+        """With other entries of the same kind, which are not checked: simulations make a matrix in each step."""
+        other = object.__new__(Stencil)
+        other.__dict__.update(
+            shape=self.shape, offsets=self.offsets, values=values, diagonal=diagonal, periodic=self.periodic
+        )
+        return other
 
     def _like(self, other: Stencil) -> Stencil:
         """Another matrix that is as symmetric as this one, which need not be found out again."""
-        if "asymmetry" in self.__dict__:
-            other.__dict__["asymmetry"] = self.asymmetry
+        known = ("asymmetry", "symmetric")
+        other.__dict__.update({name: self.__dict__[name] for name in known if name in self.__dict__})
         return other
 
     @property

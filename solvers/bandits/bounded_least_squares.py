@@ -8,7 +8,9 @@ _CONDITION = 1e8  # up to which G is inverted
 _RANK = 1e-10  # eigenvalues below this part of the largest count as 0
 
 
-def bounded_least_squares(gram: np.ndarray, moment: np.ndarray, bound: np.ndarray) -> np.ndarray:
+def bounded_least_squares(
+    gram: np.ndarray, moment: np.ndarray, bound: np.ndarray, guess: np.ndarray | None = None
+) -> np.ndarray:
     """theta with |theta| <= bound that minimises theta G theta - 2 g theta; without active bounds the shortest.
 
     Stark, Parker, "Bounded-variable least squares: an algorithm and applications", 1995: coefficients that want to
@@ -18,12 +20,17 @@ def bounded_least_squares(gram: np.ndarray, moment: np.ndarray, bound: np.ndarra
         gram: G, symmetric and positive semidefinite.
         moment: g.
         bound: > 0, of each coefficient.
+        guess: the solution of a similar problem; those that it has at their bounds are held at first.
     """
     gram = np.ascontiguousarray(gram)
-    theta = _least(gram, moment)
-    if (np.abs(theta) <= bound).all():
-        return theta
-    theta, held = np.clip(theta, -bound, bound), np.abs(theta) >= bound
+    theta = guess
+    held = np.zeros(len(bound), dtype=bool) if theta is None else np.abs(theta) >= bound
+    if theta is None or not held.any():
+        theta = _least(gram, moment)
+        held = np.abs(theta) >= bound
+        if not held.any():
+            return theta
+    theta = np.clip(theta, -bound, bound)
     for _ in range(4 * len(bound)):
         theta, held = _descend(gram, moment, bound, theta, held)
         slope = gram @ theta - moment

@@ -89,8 +89,8 @@ class ChebCB:
         self._largest = max(self._largest, *kept)
         scale = self._scale
         for arm in refit:
-            products = self._products[arm]
-            self._theta[arm] = bounded_least_squares(products[:-1, :-1], products[:-1, -1] / scale, self._bound)
+            products, before = self._products[arm], self._theta[arm]
+            self._theta[arm] = bounded_least_squares(products[:-1, :-1], products[:-1, -1] / scale, self._bound, before)
         last = chosen[-1]
         left = _joined(self._theta[last], -1 / scale)
         self._residual = max(float(left @ self._products[last] @ left), 0.0)

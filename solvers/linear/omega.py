@@ -42,6 +42,7 @@ class Choice:
     def __init__(self, omega: OmegaLike, b: Tensor, context: float | Tensor | None = None) -> None:
         self._bandit: Bandit | None = None
         count, device = len(b), b.device
+        self._count = count
         if _learns(omega):
             self._bandit, self._device = omega, device
             self._context = None if context is None else _each(context, count, "context").cpu()
@@ -49,16 +50,19 @@ class Choice:
         else:
             self.fixed = _each(omega, count, "omega").to(device)
 
-    def take(self, rows: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
-        """For these samples; a bandit is pulled."""
+    def take(self, rows: Int[Tensor, " row"] | None = None) -> Float[Tensor, " row"]:
+        """For these samples, or all; a bandit is pulled."""
         if self._bandit is None:
             assert self.fixed is not None
-            return self.fixed[rows]
+            return self.fixed if rows is None else self.fixed[rows]
+        count = self._count if rows is None else len(rows)
         if self._context is None:
-            pulled = self._bandit.pull(count=len(rows))
+            pulled = self._bandit.pull(count=count)
+        elif self._count == 1:
+            pulled = self._bandit.pull(float(self._context))  # takes half as long as a batch of one
         else:
-            pulled = self._bandit.pull(self._context[rows.cpu()])
-        return torch.as_tensor(pulled, dtype=torch.float64).to(self._device)
+            pulled = self._bandit.pull(self._context if rows is None else self._context[rows.cpu()])
+        return torch.as_tensor(pulled, dtype=torch.float64).reshape(count).to(self._device)
 
     def learn(self, iterations: Tensor, converged: Tensor, limit: int) -> None:
         """Tell a bandit what they cost: iterations, or the limit where there is no solution after fewer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -73,8 +74,7 @@ class Stopping:
 
     def goal(self, b: Tensor) -> Goal:
         """For each of these systems."""
-        ones = torch.ones(len(b), dtype=torch.float64, device=b.device)
-        return Goal(self.tol * ones, self.atol * ones, self.from_start)
+        return _goal(self, len(b), b.device)
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,10 @@ def _solve(
     stopping: Stopping,
     needs: Needs,
 ) -> LinearSolution:
+    if len(b) and _sound(matrix, b, x0, choice, needs):
+        return _iterate(iteration, matrix, b, x0, choice, None, stopping)
     status = _defects(matrix, b, x0, choice, needs)
     rows = (status == 0).nonzero()[:, 0]
-    if len(rows) == len(b) > 0:
-        return _iterate(iteration, matrix, b, x0, choice, rows, stopping)
     residual = torch.linalg.vector_norm((b - matrix.apply(x0)).flatten(1).double(), dim=1)
     nothing = None if choice is None else torch.full_like(residual, torch.nan)
     if choice is not None and choice.fixed is not None:
@@ -196,10 +196,10 @@ def _iterate(
     b: Tensor,
     x0: Tensor,
     choice: Choice | None,
-    rows: Tensor,
+    rows: Tensor | None,
     stopping: Stopping,
 ) -> LinearSolution:
-    """Choose, solve, learn."""
+    """Choose, solve, learn; ``rows`` are those of the batch that these are, None for all."""
     if choice is None:
         return iteration(matrix, b, x0, None, stopping)
     omega = choice.take(rows)
@@ -226,7 +226,22 @@ def _checked(matrix: Matrix, b: Tensor, x0: Tensor | None, stopping: Stopping) -
     if stopping.from_start:
         return x0
     # Where b is 0 so is x, and from elsewhere no residual would ever be small enough.
-    return x0 * (b != 0).flatten(1).any(dim=1).reshape(-1, *[1] * (b.dim() - 1))
+    some = b.flatten(1).any(dim=1)
+    return x0 if bool(some.all()) else x0 * some.reshape(-1, *[1] * (b.dim() - 1))
+
+
+def _sound(matrix: Matrix, b: Tensor, x0: Tensor, choice: Choice | None, needs: Needs) -> bool:
+    """Whether no sample of the batch can be at fault: a few sums; where it says no, ``_defects`` looks at each."""
+    total = b.sum() + x0.sum()  # finite only if all of its terms are
+    if choice is not None and choice.fixed is None:
+        for part in matrix.entries:
+            total = total + part.sum()
+    good = total.isfinite()
+    if needs.diagonal:
+        good = good & (matrix.diagonal != 0).all()
+    if choice is not None and choice.fixed is not None:
+        good = good & ((choice.fixed > 0) & (choice.fixed < 2)).all()
+    return bool(good) and (matrix.symmetric or not needs.symmetric)
 
 
 def _defects(matrix: Matrix, b: Tensor, x0: Tensor, choice: Choice | None, needs: Needs) -> Tensor:
@@ -248,6 +263,12 @@ def _defects(matrix: Matrix, b: Tensor, x0: Tensor, choice: Choice | None, needs
             bad = bad | ~part.flatten(1).sum(dim=1).isfinite()
     status[bad] = int(LinearStatus.NOT_FINITE)
     return status
+
+
+@lru_cache(maxsize=64)
+def _goal(stopping: Stopping, count: int, device: torch.device) -> Goal:
+    tol, atol = (torch.full((count,), x, dtype=torch.float64, device=device) for x in (stopping.tol, stopping.atol))
+    return Goal(tol, atol, stopping.from_start)
 
 
 def as_stopping(tol: float | Stopping) -> Stopping:

@@ -100,7 +100,7 @@ def test_a_solver_that_learns_gives_the_same_solution_and_is_told_the_conductivi
     ]
     torch.testing.assert_close(*solutions, rtol=0, atol=1e-10)
     expected = kappa(torch.arange(10, dtype=torch.float64) * 0.05)
-    torch.testing.assert_close(torch.cat(told), expected)
+    torch.testing.assert_close(torch.tensor(told, dtype=torch.float64), expected)
 
 
 def test_gradients():
