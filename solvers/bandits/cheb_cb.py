@@ -30,20 +30,33 @@ class ChebCB:
         degree: highest degree of the polynomials.
         seed: of the draws.
         discount: what a cost counts for after each further one, 1 for ever; less forgets, for costs that drift.
+        stale: part of an arm's costs that may have come since it was fitted; 0 fits it anew after each, as the paper
+            does. A fit takes longer than all else in a round.
 
     Raises:
-        ValueError: arms that are not different finite numbers, an empty or endless interval, a degree below 0, or a
-            discount outside (0, 1].
+        ValueError: arms that are not different finite numbers, an empty or endless interval, a degree below 0, a
+            discount outside (0, 1], or stale below 0.
     """
 
     def __init__(
-        self, arms: Arms, low: float, high: float, *, degree: int = 5, seed: int = 0, discount: float = 1.0
+        self,
+        arms: Arms,
+        low: float,
+        high: float,
+        *,
+        degree: int = 5,
+        seed: int = 0,
+        discount: float = 1.0,
+        stale: float = 0.01,
     ) -> None:
         if not -math.inf < low < high < math.inf or degree < 0 or not 0 < discount <= 1:
             raise ValueError(
                 f"Expected low < high, both finite, degree >= 0 and 0 < discount <= 1, "
                 f"got {low}, {high}, {degree}, {discount}."
             )
+        if not 0 <= stale < 1:
+            raise ValueError(f"Expected 0 <= stale < 1, got {stale}.")
+        self.stale = stale
         self._rounds, self._draws = Rounds(arms), Draws(seed)
         self.arms, self.low, self.high, self.discount = self._rounds.arms, low, high, discount
         count, m = len(self.arms), degree + 1
@@ -53,6 +66,7 @@ class ChebCB:
         self._order = np.arange(m)
         self._products = np.zeros((count, m + 1, m + 1))  # sums of v v^T with v = (features, k - 1)
         self._theta = np.zeros((count, m))
+        self._new = np.zeros(count)  # costs since the last fit
         # rounds, largest cost, last residual of a fit, and sums of the predictions made: of h^2, h k, k^2
         self._time, self._largest, self._residual = 0.0, 0.0, 0.0
         self._made: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -83,17 +97,24 @@ class ChebCB:
         for arm, phi, h, k in zip(chosen, pulled["features"], pulled["predicted"].tolist(), kept, strict=True):
             row = _joined(phi, max(k - 1, 0.0))
             self._products[arm] += row[:, None] * row
+            self._new[arm] += 1
             a, b, c = a + h * h, b + h * k, c + k * k
         self._made = a, b, c
-        refit = range(len(self.arms)) if max(kept) > self._largest else set(chosen)
+        larger = max(kept) > self._largest
         self._largest = max(self._largest, *kept)
-        scale = self._scale
-        for arm in refit:
-            products, before = self._products[arm], self._theta[arm]
-            self._theta[arm] = bounded_least_squares(products[:-1, :-1], products[:-1, -1] / scale, self._bound, before)
+        for arm in range(len(self.arms)) if larger else set(chosen):
+            products = self._products[arm]
+            if larger or self._new[arm] >= self.stale * products[0, 0]:  # the first feature is 1
+                self._fit(arm)
         last = chosen[-1]
-        left = _joined(self._theta[last], -1 / scale)
+        left = _joined(self._theta[last], -1 / self._scale)
         self._residual = max(float(left @ self._products[last] @ left), 0.0)
+
+    def _fit(self, arm: int) -> None:
+        products = self._products[arm]
+        gram, moment = products[:-1, :-1], products[:-1, -1] / self._scale
+        self._theta[arm] = bounded_least_squares(gram, moment, self._bound, self._theta[arm])
+        self._new[arm] = 0
 
     def features(self, contexts: np.ndarray) -> np.ndarray:
         """Chebyshev polynomials of each context, (instance, degree + 1)."""
@@ -103,15 +124,16 @@ class ChebCB:
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Bandit``."""
-        arrays = {name: torch.from_numpy(getattr(self, f"_{name}").copy()) for name in ("products", "theta")}
+        arrays = {name: torch.from_numpy(getattr(self, f"_{name}").copy()) for name in ("products", "theta", "new")}
         numbers = {"time": self._time, "largest": self._largest, "residual": self._residual, "made": list(self._made)}
         return {**arrays, **numbers, "rounds": self._rounds.state_dict(), "draws": self._draws.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See ``Bandit``."""
-        own = {"products": self._products, "theta": self._theta, "made": np.zeros(3)}
+        own = {"products": self._products, "theta": self._theta, "new": self._new, "made": np.zeros(3)}
         given = self._rounds.read(state, **own, time=0.0, largest=0.0, residual=0.0)
-        self._products, self._theta, self._made = given["products"], given["theta"], tuple(given["made"].tolist())
+        self._products, self._theta, self._new = (given[name] for name in ("products", "theta", "new"))
+        self._made = tuple(given["made"].tolist())
         self._time, self._largest, self._residual = (float(given[name]) for name in ("time", "largest", "residual"))
         self._rounds.load_state_dict(state["rounds"])
         self._draws.load_state_dict(state["draws"])

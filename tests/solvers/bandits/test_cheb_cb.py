@@ -54,7 +54,7 @@ def test_coefficients_stay_within_their_bounds(discount: float, size: int) -> No
 @pytest.mark.parametrize("size", [1, 7])
 def test_coefficients_are_those_of_bounded_least_squares(size: int) -> None:
     """Against scipy and the past itself, of which the learner keeps sums alone."""
-    learner, rng = ChebCB(ARMS[:3], LOW, HIGH, degree=3, seed=1), np.random.default_rng(0)
+    learner, rng = ChebCB(ARMS[:3], LOW, HIGH, degree=3, seed=1, stale=0.0), np.random.default_rng(0)
     contexts, arms, costs = np.zeros(0), np.zeros(0, dtype=int), np.zeros(0)
     for _ in range(210 // size):
         new = rng.uniform(LOW, HIGH, size)
@@ -122,3 +122,21 @@ def test_exploration_falls_with_time() -> None:
         learner.update(5 + 10 * place(learner, learner.pull(context)) + 3 * rng.random())
         rates.append(learner._rate())
     assert rates[399] > 2 * rates[199] > 4 * rates[99] > 0
+
+
+def test_fits_that_wait_are_those_of_the_past_they_have_seen() -> None:
+    """An arm is fitted anew once its new costs are a part of its costs; waiting changes little of what is paid."""
+    rng = np.random.default_rng(0)
+    contexts = rng.uniform(LOW, HIGH, 600)
+    table = 20 + 200 * (ARMS[None] - 1.2 - contexts[:, None]) ** 2
+    paid = []
+    for stale in (0.0, 0.05):
+        learner, total = ChebCB(ARMS, LOW, HIGH, seed=2, stale=stale), 0.0
+        for context, costs in zip(contexts, table):
+            cost = costs[np.searchsorted(learner.arms, learner.pull(float(context)))]
+            learner.update(cost)
+            total += cost
+        paid.append(total)
+    assert paid[1] == pytest.approx(paid[0], rel=0.05)
+    with pytest.raises(ValueError, match="stale < 1, got 1"):
+        ChebCB(ARMS, LOW, HIGH, stale=1.0)
