@@ -29,7 +29,8 @@ class DivergenceFree:
 
     Args:
         spacing: of the points, one for all axes or one for each.
-        solver: of the pressure's equation.
+        solver: of the pressure's equation, ``SSORPCG(1.5, tol=1e-6)`` by default; on fine grids ``MultigridPCG``, whose
+            iterations do not grow with them.
         channels: of the velocity, one for each axis; the first ones by default.
         periodic: along which axes, one for all or one for each.
         staggered: the velocity along an axis is given on the lower faces of the cells along it.
