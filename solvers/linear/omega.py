@@ -55,20 +55,23 @@ class Choice:
         if self._bandit is None:
             assert self.fixed is not None
             return self.fixed if rows is None else self.fixed[rows]
-        count = self._count if rows is None else len(rows)
+        if self._count == 1:  # numbers take half as long as a batch of one
+            pulled = self._bandit.pull(None if self._context is None else float(self._context))
+            return torch.full((1,), float(pulled), dtype=torch.float64, device=self._device)
         if self._context is None:
-            pulled = self._bandit.pull(count=count)
-        elif self._count == 1:
-            pulled = self._bandit.pull(float(self._context))  # takes half as long as a batch of one
+            pulled = self._bandit.pull(count=self._count if rows is None else len(rows))
         else:
             pulled = self._bandit.pull(self._context if rows is None else self._context[rows.cpu()])
-        return torch.as_tensor(pulled, dtype=torch.float64).reshape(count).to(self._device)
+        return torch.as_tensor(pulled, dtype=torch.float64).to(self._device)
 
     def learn(self, iterations: Tensor, converged: Tensor, limit: int) -> None:
         """Tell a bandit what they cost: iterations, or the limit where there is no solution after fewer."""
-        if self._bandit is not None:
-            cost = torch.where(converged, iterations, limit)
-            self._bandit.update(cost.cpu().double())
+        if self._bandit is None:
+            return
+        if self._count == 1:
+            self._bandit.update(float(iterations) if bool(converged) else float(limit))
+        else:
+            self._bandit.update(torch.where(converged, iterations, limit).cpu().double())
 
 
 def _learns(omega: object) -> TypeGuard[Bandit]:
