@@ -158,19 +158,21 @@ def _divergence(velocity: list[Tensor], box: _Box, staggered: bool) -> Tensor:
             total = total + _central(u, axis, h, repeats, odd=True)
             continue
         after = u.roll(-1, axis)
-        if not repeats:  # the far wall
-            after = torch.cat([after.narrow(axis, 0, u.shape[axis] - 1), torch.zeros_like(u.narrow(axis, 0, 1))], axis)
+        after = after if repeats else without(after, axis, -1)  # the far wall
         total = total + (after - u) / h
     return total
 
 
 def _closed(faces: list[Tensor], box: _Box) -> list[Tensor]:
     """Nothing on the near walls, which are faces too."""
-    closed = []
-    for u, (axis, (_, repeats)) in zip(faces, box.axes()):
-        inside = u.narrow(axis, 1, u.shape[axis] - 1)
-        closed.append(u if repeats else torch.cat([torch.zeros_like(u.narrow(axis, 0, 1)), inside], axis))
-    return closed
+    return [u if repeats else without(u, axis, 0) for u, (axis, (_, repeats)) in zip(faces, box.axes())]
+
+
+def without(x: Tensor, axis: int, place: int) -> Tensor:
+    """x, but 0 at a place along an axis, which counts from the end where it is negative."""
+    n = x.shape[axis]
+    there = torch.arange(n, device=x.device) == place % n
+    return x.masked_fill(there.reshape([-1 if k == axis else 1 for k in range(x.dim())]), 0.0)
 
 
 def _central(u: Tensor, axis: int, h: float, repeats: bool, *, odd: bool) -> Tensor:

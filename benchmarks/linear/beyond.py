@@ -7,7 +7,6 @@ simulations at once, of different conductivities, with one ChebCB for all, besid
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -73,8 +72,7 @@ def _batch(nx: int, steps: int, strength: Tensor, phase: Tensor, seed: int) -> i
     learner = SSORPCG(ChebCB(ARMS, 0.0, 10.0, seed=seed))
 
     def conductivity(t: Tensor) -> Tensor:
-        wave = torch.sin(2 * math.pi * (t + phase))
-        return strength * torch.maximum(0.1 * wave, -10 * wave)
+        return strength * heat.conductivity(t + phase)
 
     def solver(matrix: Any, b: Tensor, x0: Tensor | None = None, *, context: Any = None) -> Any:
         nonlocal total

@@ -23,7 +23,7 @@ from sciml.solvers.solve import solve
 
 from .learners import ARMS, Interval, learners
 
-STEPS, DT = 5000, 1e-3
+DT = 1e-3
 INTERVAL = Interval(0.0, 10.0, 6, 0.0, 10.0)
 OMEGAS = (1.0, 1.3, 1.5, 1.75, 1.95)
 

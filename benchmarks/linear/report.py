@@ -12,7 +12,6 @@ import numpy as np
 from sciml.plots import style
 
 _SHOWN = ("Young", "ChebCB", "Tsallis-INF, binned", "best fixed", "Tsallis-INF", "omega 1.8", "omega 1.6")
-_HEAT = ("best arm of each", "ChebCB", "best fixed", "Tsallis-INF, binned", "Tsallis-INF")
 
 
 def write_report(out: Path) -> str:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sciml.solvers.divergence_free import DivergenceFree
+from sciml.solvers.divergence_free import DivergenceFree, without
 from sciml.solvers.finite_volume import van_leer
 from sciml.solvers.linear.solving import LinearSolver
 from sciml.solvers.stepper import Step
@@ -46,7 +46,9 @@ class VariableDensityFlow(nn.Module):
         if viscosity < 0:
             raise ValueError(f"Expected viscosity >= 0, got {viscosity}.")
         self.spacing, self.gravity, self.periodic, self.viscosity = spacing, tuple(gravity), periodic, viscosity
-        self.solver = solver
+        self.incompressible = DivergenceFree(
+            spacing=spacing, solver=solver, periodic=periodic, staggered=True, density=-1
+        )
 
     def forward(
         self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch channel *space"]
@@ -63,12 +65,9 @@ class VariableDensityFlow(nn.Module):
                 f"Expected a density > 0 in channel {dim}, got {float(y[:, dim].min()):.4g}. Take smaller steps: "
                 "Courant(flow)."
             )
-        constraint = DivergenceFree(
-            spacing=self.spacing, solver=self.solver, periodic=self.periodic, staggered=True, density=dim
-        )
         step = dt.to(y).reshape(-1, *[1] * (y.dim() - 1))
-        first = constraint.project(y + step * self._rate(y))
-        last = constraint.project((y + first + step * self._rate(first)) / 2)
+        first = self.incompressible.project(y + step * self._rate(y))
+        last = self.incompressible.project((y + first + step * self._rate(first)) / 2)
         return Step(y=last, evaluations=2)
 
     def longest_step(
@@ -106,8 +105,8 @@ class VariableDensityFlow(nn.Module):
             at = 1 + axis
             low, high = q - q.roll(1, at), q.roll(-1, at) - q
             if not repeats:
-                low = _without(low, at, 0)
-                high = _without(high, at, 0 if axis == normal else q.shape[at] - 1)
+                low = without(low, at, 0)
+                high = without(high, at, 0 if axis == normal else -1)
             slope = van_leer(low, high)
             w = velocity[axis]
             upwind = torch.where(w > 0, (q + slope / 2).roll(1, at), q - slope / 2)
@@ -130,9 +129,3 @@ class VariableDensityFlow(nn.Module):
                 f"{tuple(y.shape)}."
             )
         return dim
-
-
-def _without(x: Tensor, axis: int, place: int) -> Tensor:
-    """x, but 0 at a place along an axis."""
-    mask = torch.arange(x.shape[axis], device=x.device) != place
-    return x * mask.reshape([-1 if k == axis else 1 for k in range(x.dim())])

@@ -12,7 +12,7 @@ from sciml.kernels.linear.loops import Method, solve_systems
 from sciml.kernels.linear.matrix import Matrix
 from sciml.kernels.linear.products import product, residual
 
-from .omega import Choice, Context, OmegaLike, check_omega
+from .omega import Choice, Context, OmegaLike, check_omega, told
 from .preconditioner import Diagonal, Preconditioner, SSORPreconditioner
 from .solution import LinearSolution, LinearStatus
 from .solving import Needs, Stopping, as_stopping, solve_linear
@@ -51,11 +51,10 @@ class SSORPCG:
         context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
-        if context is None and self.context is not None:
-            context = self.context(matrix, b)
         needs = Needs(diagonal=True, symmetric=True)
+        choice = Choice(self.omega, b, told(context, self.context, matrix, b))
         return solve_linear(
-            _gradients, matrix, b, x0, Choice(self.omega, b, context), name="SSORPCG", stopping=self.stopping,
+            _gradients, matrix, b, x0, choice, name="SSORPCG", stopping=self.stopping,
             needs=needs,
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ from sciml.kernels.linear.products import residual
 from sciml.kernels.linear.stencil import Stencil
 
 from .krylov import CG
-from .omega import Choice, Context, OmegaLike, check_omega
+from .omega import Choice, Context, OmegaLike, check_omega, told
 from .preconditioner import Apply
 from .solution import LinearSolution
 from .solving import Iteration, Needs, Stopping, as_stopping, solve_linear
@@ -73,11 +73,10 @@ class Multigrid:
         context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
-        if context is None and self.context is not None:
-            context = self.context(matrix, b)
         iteration = partial(_iterate, before=self.before, after=self.after, colours=self.red_black, gradients=False)
         needs = Needs(diagonal=True)
-        return _solve("Multigrid", iteration, matrix, b, x0, Choice(self.omega, b, context), self.stopping, needs)
+        choice = Choice(self.omega, b, told(context, self.context, matrix, b))
+        return _solve("Multigrid", iteration, matrix, b, x0, choice, self.stopping, needs)
 
 
 class MultigridPreconditioner:
@@ -146,11 +145,10 @@ class MultigridPCG:
         context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
-        if context is None and self.context is not None:
-            context = self.context(matrix, b)
         iteration = partial(_iterate, before=self.sweeps, after=self.sweeps, colours=self.red_black, gradients=True)
         needs = Needs(diagonal=True, symmetric=True)
-        return _solve("MultigridPCG", iteration, matrix, b, x0, Choice(self.omega, b, context), self.stopping, needs)
+        choice = Choice(self.omega, b, told(context, self.context, matrix, b))
+        return _solve("MultigridPCG", iteration, matrix, b, x0, choice, self.stopping, needs)
 
 
 def _solve(

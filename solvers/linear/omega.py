@@ -27,6 +27,11 @@ def check_omega(omega: OmegaLike) -> None:
         raise ValueError(f"Expected arms between 0 and 2, where relaxation can converge, got {omega.arms.tolist()}.")
 
 
+def told(given: float | Tensor | None, context: Context | None, matrix: Matrix, b: Tensor) -> float | Tensor | None:
+    """The context given with a call, or else what the solver's own function says of the systems, if it has one."""
+    return context(matrix, b) if given is None and context is not None else given
+
+
 class Choice:
     """The omega of one call of a solver.
 

@@ -10,7 +10,7 @@ from sciml.kernels.linear.loops import Method, solve_systems
 from sciml.kernels.linear.matrix import Matrix
 from sciml.kernels.linear.products import residual
 
-from .omega import Choice, Context, OmegaLike, check_omega
+from .omega import Choice, Context, OmegaLike, check_omega, told
 from .solution import LinearSolution
 from .solving import Needs, Stopping, as_stopping, solve_linear
 from .watch import Watch, norm, spread
@@ -57,10 +57,9 @@ class SOR:
         context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``."""
-        if context is None and self.context is not None:
-            context = self.context(matrix, b)
+        choice = Choice(self.omega, b, told(context, self.context, matrix, b))
         return solve_linear(
-            self._iterate, matrix, b, x0, Choice(self.omega, b, context), name=type(self).__name__,
+            self._iterate, matrix, b, x0, choice, name=type(self).__name__,
             stopping=self.stopping, needs=Needs(diagonal=True),
         )  # fmt: skip
 

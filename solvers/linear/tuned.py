@@ -12,7 +12,7 @@ from torch import Tensor
 from sciml.kernels.linear.matrix import Matrix
 from sciml.solvers.bandits.bandit import Bandit
 
-from .omega import Context
+from .omega import Context, told
 from .solution import LinearSolution, LinearSolveError
 from .solving import LinearSolver
 
@@ -67,9 +67,7 @@ class Tuned:
         context: float | Tensor | None = None,
     ) -> LinearSolution:
         """See ``LinearSolver``; ``omega`` of the result is the number of the solver."""
-        if context is None and self.context is not None:
-            context = self.context(matrix, b)
-        chosen = self._pull(context, len(b))
+        chosen = self._pull(told(context, self.context, matrix, b), len(b))
         cost, failed = torch.zeros(len(b), dtype=torch.float64), False
         parts: list[tuple[Tensor, LinearSolution]] = []
         for number in chosen.unique().tolist():
