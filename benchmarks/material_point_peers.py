@@ -49,11 +49,12 @@ class Simulation:
     position: Callable[[], np.ndarray]
 
 
-def taichi_simulation(scene: Scene, threads: int) -> Simulation:
+def taichi_simulation(scene: Scene, threads: int, device: str = "cpu") -> Simulation:
     """Taichi's kernels over struct-of-array fields, with its own singular value decomposition."""
     import taichi as ti
 
-    ti.init(arch=ti.cpu, cpu_max_num_threads=threads, default_fp=ti.f32, log_level=ti.ERROR)
+    arch = ti.cuda if device == "cuda" else ti.cpu
+    ti.init(arch=arch, cpu_max_num_threads=threads, default_fp=ti.f32, log_level=ti.ERROR, device_memory_GB=4)
     dim, n, count = scene.dim, scene.cells, len(scene.position)
     dx, dt, mass = 1.0 / n, scene.dt, scene.volume * scene.density
     push = dt * scene.volume * 4.0 / dx**2

@@ -162,15 +162,15 @@ def gather3(
     x[p] = x[p] + dt * new_v
 
 
-def warp_simulation(scene: Scene, threads: int) -> Simulation:
-    """Warp's run; ``threads`` changes nothing on the CPU."""
+def warp_simulation(scene: Scene, device: str = "cpu") -> Simulation:
+    """Warp's run; on the CPU in one thread."""
     dim, n, count = scene.dim, scene.cells, len(scene.position)
     scatter, grid, gather = (scatter2, grid2, gather2) if dim == 2 else (scatter3, grid3, gather3)
     vec, mat = (wp.vec2, wp.mat22) if dim == 2 else (wp.vec3, wp.mat33)
-    x = wp.array(scene.position, dtype=vec, device="cpu")
-    v, C = wp.zeros(count, dtype=vec, device="cpu"), wp.zeros(count, dtype=mat, device="cpu")
-    F = wp.array(np.tile(np.eye(dim, dtype=np.float32), (count, 1, 1)), dtype=mat, device="cpu")
-    grid_v, grid_m = wp.zeros((n,) * dim, dtype=vec, device="cpu"), wp.zeros((n,) * dim, dtype=float, device="cpu")
+    x = wp.array(scene.position, dtype=vec, device=device)
+    v, C = wp.zeros(count, dtype=vec, device=device), wp.zeros(count, dtype=mat, device=device)
+    F = wp.array(np.tile(np.eye(dim, dtype=np.float32), (count, 1, 1)), dtype=mat, device=device)
+    grid_v, grid_m = wp.zeros((n,) * dim, dtype=vec, device=device), wp.zeros((n,) * dim, dtype=float, device=device)
     dx, dt, mass = 1.0 / n, scene.dt, scene.volume * scene.density
     law = [mass, dt * scene.volume * 4.0 / dx**2, scene.mu, scene.la, int(scene.law == "corotated")]
 
@@ -178,8 +178,9 @@ def warp_simulation(scene: Scene, threads: int) -> Simulation:
         for _ in range(steps):
             grid_v.zero_()
             grid_m.zero_()
-            wp.launch(scatter, dim=count, inputs=[x, v, C, F, grid_v, grid_m, dx, *law], device="cpu")
-            wp.launch(grid, dim=(n,) * dim, inputs=[grid_v, grid_m, n, dt], device="cpu")
-            wp.launch(gather, dim=count, inputs=[x, v, C, F, grid_v, dx, dt], device="cpu")
+            wp.launch(scatter, dim=count, inputs=[x, v, C, F, grid_v, grid_m, dx, *law], device=device)
+            wp.launch(grid, dim=(n,) * dim, inputs=[grid_v, grid_m, n, dt], device=device)
+            wp.launch(gather, dim=count, inputs=[x, v, C, F, grid_v, dx, dt], device=device)
+        wp.synchronize()
 
     return Simulation(step, x.numpy)

@@ -1,10 +1,11 @@
 """MLS-MPM: points stepped per second, beside Taichi and Warp in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/material_points.py
+    OMP_NUM_THREADS=1 python benchmarks/material_points.py [--points 20000 100000] [--device cuda]
 
 A cube of an elastic material falls in the unit box, in 2D (4 points a cell) and 3D (8), float32. All simulate the same
 scene step by step, in turns on the same cores; ours goes through ``solve`` with ``FixedStep``, as a user's does. A peer
-whose points are not where ours are after the timed steps is left out. Writes results/material_points.{json,md}.
+whose points are not where ours are after the timed steps is left out. Writes results/material_points.{json,md},
+material_points_cuda on CUDA.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from material_point_peers import Scene, Simulation, taichi_simulation
-from turns import add_arguments, add_device, claim, clock_of, failure, save_rows, take_turns
+from turns import add_arguments, add_device, claim, clock_of, failure, file_name, save_rows, take_turns
 
 from sciml.solvers.controller import FixedStep
 from sciml.solvers.material_point import FixedCorotated, MaterialPointMethod, NeoHookean, Solid, material_points
@@ -58,7 +59,7 @@ def main() -> None:
     ]
     machine = save_rows("material_points", rows, args)
     table = to_table(rows, machine)
-    (args.out / "material_points.md").write_text(table)
+    (args.out / f"{file_name('material_points', args.device)}.md").write_text(table)
     print(table)
 
 
@@ -125,11 +126,11 @@ def _candidates(args: argparse.Namespace) -> dict[str, Callable[[Scene], Simulat
     def warp(scene: Scene) -> Simulation:
         from material_point_warp import warp_simulation
 
-        return warp_simulation(scene, args.threads)
+        return warp_simulation(scene, args.device.type)
 
     return {
         "sciml": lambda scene: our_simulation(scene, args.device),
-        "taichi": lambda scene: taichi_simulation(scene, args.threads),
+        "taichi": lambda scene: taichi_simulation(scene, args.threads, args.device.type),
         "warp": warp,
     }
 
@@ -140,6 +141,7 @@ def to_table(rows: list[Row], machine: dict[str, object]) -> str:
         "# MLS-MPM beside Taichi and Warp",
         "",
         f"`python benchmarks/material_points.py --threads {machine['threads']}`, torch {machine['torch']}, float32, "
+        f"{machine.get('device', 'CPU')}, "
         f"best of {machine['repeats']} turns of {STEPS} steps. Millions of points stepped per second, how much faster "
         "sciml is.",
         "",

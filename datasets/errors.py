@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 from pathlib import Path
+from typing import Any
 
 
 class DatasetError(ValueError):
@@ -19,3 +21,6 @@ class DatasetError(ValueError):
         place = f"{path}: {where}" if where else f"{path}"
         super().__init__(f"{place}: {problem}" + (f" {remedy}" if remedy else ""))
         self.path, self.where = Path(path), where
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ read without the tensors. Nothing in it is executed on reading, unlike a pickle.
 
 from __future__ import annotations
 
+import copyreg
 import hashlib
 import json
 import os
@@ -28,6 +29,9 @@ class CheckpointError(ValueError):
     def __init__(self, path: str | Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
         self.path = Path(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -126,3 +128,6 @@ class SolveError(RuntimeError):
             f"{hint}throw=False returns what was reached."
         )
         self.solution = solution
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ import torch
 from .evaluation import ballistic, constant_velocity, evaluate, rollout, sparse_rollout
 from .report import write_report
 from .task import TASKS
-from .training import DECODERS, train, train_decoder
+from .training import DECODERS, Budget, train, train_decoder
 
 RESULTS = Path(__file__).parent.parent / "results" / "simulators"
 UPDATES = {"GNS": 1500, "GIOROM": 5000}
@@ -43,6 +43,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list(UPDATES), default=list(UPDATES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="where the networks learn; they are judged on the CPU")
+    parser.add_argument("--updates", type=int, help="of each network, instead of UPDATES")
+    parser.add_argument("--batch", type=int, default=2, help="windows of an update")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     if args.what == "data":
@@ -61,7 +64,7 @@ def run_rows(args: argparse.Namespace) -> None:
     asked = [(task, name, seed) for seed, task, name in itertools.product(args.seeds, args.tasks, args.models)]
     asked += [(task, name, 0) for task, name in itertools.product(args.tasks, BASELINES)]
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(rows_of, *one) for one in asked if one not in done]
+        futures = [pool.submit(rows_of, *one, budget_of(one[1], args)) for one in asked if one not in done]
         for future in as_completed(futures):
             with open(args.out / "rows.jsonl", "a", encoding="utf-8") as file:
                 for row in future.result():
@@ -69,15 +72,20 @@ def run_rows(args: argparse.Namespace) -> None:
                     print(f"{row['task']}, {row['model']}, seed {row['seed']}: {row['mse']:.3g}", flush=True)
 
 
-def rows_of(task_name: str, name: str, seed: int) -> list[dict[str, Any]]:
+def budget_of(name: str, args: argparse.Namespace) -> Budget:
+    """Of the network."""
+    return Budget(args.updates or UPDATES.get(name, 0), args.batch, args.device)
+
+
+def rows_of(task_name: str, name: str, seed: int, budget: Budget) -> list[dict[str, Any]]:
     """Train a network, roll it out, and say how it went: a row for each decoder."""
     torch.set_num_threads(1)
     task = TASKS[task_name]
     row: dict[str, Any] = {"task": task_name, "network": name, "model": name, "seed": seed}
     if name in BASELINES:
         return [row | evaluate(task, BASELINES[name])]
-    model, seconds = train(task, name, seed, UPDATES[name])
-    row |= {"seconds": seconds, "updates": UPDATES[name]}
+    model, seconds = train(task, name, seed, budget)
+    row |= {"seconds": seconds, "updates": budget.updates, "batch": budget.batch, "device": budget.device}
     row["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     if name == "GNS":
         return [row | evaluate(task, partial(rollout, model))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,17 @@ from sciml.training import FitSettings, fit
 
 from .task import FOLDER, MODELS, POINTS, RADIUS, SPARSE, Task
 
-BATCH, NOISE, RATE = 2, 0.005, 1e-3
+NOISE, RATE, MEAN = 0.02, 1e-3, 0.998
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a training may take: updates of so many windows each, and where."""
+
+    updates: int
+    batch: int = 2
+    device: str = "cpu"
+
 
 DECODERS: dict[str, Callable[[DensePairs, float], nn.Module]] = {
     "reference": lambda pairs, radius: ReferenceDecoder(pairs.channels, radius=1.5 * radius),
@@ -45,8 +56,8 @@ class Some(Dataset[tuple[Tensor, Tensor]]):
         return getattr(self._windows, name)
 
 
-def train(task: Task, name: str, seed: int, updates: int, folder: Path = FOLDER) -> tuple[nn.Module, float]:
-    """A trained network and the seconds that it took, read from disk where it is there already."""
+def train(task: Task, name: str, seed: int, budget: Budget, folder: Path = FOLDER) -> tuple[nn.Module, float]:
+    """A trained network and the seconds that it took (of the processor, where it was one), read if it is there."""
     out = folder / f"{task.family}-{name}-{seed}"
     stored, clock = out / "operator.safetensors", out / "seconds.txt"
     if stored.exists() and clock.exists():
@@ -54,16 +65,25 @@ def train(task: Task, name: str, seed: int, updates: int, folder: Path = FOLDER)
     torch.manual_seed(seed)
     model, windows = MODELS[name](task)
     settings = FitSettings(
-        epochs=1, batch_size=BATCH, lr=RATE, noise=NOISE, seed=seed, device="cpu", quiet=True, clip_norm=1.0
+        epochs=1,
+        batch_size=budget.batch,
+        lr=RATE,
+        noise=NOISE,
+        ema_decay=MEAN,
+        clip_norm=1.0,
+        seed=seed,
+        device=budget.device,
+        quiet=True,
     )
-    begin = time.process_time()
-    fit(model, Some(windows, BATCH * updates), settings=settings, out=out)
-    seconds = time.process_time() - begin
+    clock_of = time.process_time if budget.device == "cpu" else time.perf_counter
+    begin = clock_of()
+    fit(model, Some(windows, budget.batch * budget.updates), settings=settings, out=out)
+    seconds = clock_of() - begin
     clock.write_text(f"{seconds:.0f}")
-    return model.eval(), seconds
+    return model.cpu().eval(), seconds
 
 
-def train_decoder(task: Task, name: str, updates: int = 300, folder: Path = FOLDER) -> nn.Module:
+def train_decoder(task: Task, name: str, budget: Budget = Budget(300), folder: Path = FOLDER) -> nn.Module:
     """What moves all points with those of the sparse graph, of ``DECODERS``; one for all seeds."""
     out = folder / f"{task.family}-{name}-decoder"
     if (out / "operator.safetensors").exists():
@@ -71,6 +91,6 @@ def train_decoder(task: Task, name: str, updates: int = 300, folder: Path = FOLD
     torch.manual_seed(0)
     pairs = DensePairs(task.trajectories("train"), UniformSampling(SPARSE), queries=POINTS, stride=5)
     decoder = DECODERS[name](pairs, sparse_radius(RADIUS[pairs.box.dim], SPARSE / POINTS, dim=pairs.box.dim))
-    settings = FitSettings(epochs=1, batch_size=BATCH, lr=RATE, seed=0, device="cpu", quiet=True)
-    fit(decoder, Some(pairs, BATCH * updates), settings=settings, out=out)
+    settings = FitSettings(epochs=1, batch_size=budget.batch, lr=RATE, seed=0, device=budget.device, quiet=True)
+    fit(decoder, Some(pairs, budget.batch * budget.updates), settings=settings, out=out)
     return decoder.eval()

@@ -36,7 +36,7 @@ def in_pool(recipe: Recipe, indices: Sequence[int], workers: int) -> Iterator[Sh
     """In ``workers`` spawned processes of one thread each.
 
     Raises:
-        GenerationError: a trajectory does not stay finite, or a worker was killed.
+        GenerationError: a trajectory does not stay finite, or a worker was killed or could not start.
     """
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
@@ -46,7 +46,8 @@ def in_pool(recipe: Recipe, indices: Sequence[int], workers: int) -> Iterator[Sh
         pool.shutdown()
     except BrokenProcessPool:
         raise GenerationError(
-            "A worker process was killed, most likely for lack of memory. Use fewer workers or a smaller shard_size."
+            "A worker process ended. If it was killed, most likely for lack of memory, use fewer workers or a smaller "
+            "shard_size; if none could start (a script needs `if __name__ == '__main__':`), use workers=1."
         ) from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

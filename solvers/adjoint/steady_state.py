@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,9 @@ class NotAtRest(RuntimeError):
             f"{tolerance:.2e}. Raise horizon or tolerance; a system that oscillates has no state to rest in."
         )
         self.found = found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 def steady_state(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -77,6 +79,9 @@ class LinearSolveError(RuntimeError):
     def __init__(self, solution: LinearSolution, solver: str) -> None:
         self.solution = solution
         super().__init__(_describe(solution, solver))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 def _describe(solution: LinearSolution, solver: str) -> str:

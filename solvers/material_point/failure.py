@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -21,6 +24,9 @@ class SimulationError(RuntimeError):
     def __init__(self, message: str, sample: int, points: Tensor) -> None:
         super().__init__(message)
         self.sample, self.points = sample, points
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 def explain_position(position: Tensor, before: Tensor, t: Tensor, lattice: Lattice) -> SimulationError:
