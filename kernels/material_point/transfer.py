@@ -79,7 +79,9 @@ class Transfer:
         push = (dt * (4 / self._lattice.spacing**2))[:, None] * cloud.volume
         affine = cloud.mass[..., None, None] * cloud.gradient - push[..., None, None] * cloud.stress
         momentum = cloud.mass[..., None] * cloud.velocity
-        carried = momentum[:, :, None, :] + torch.einsum("bnij,bnkj->bnki", affine, offsets)
+        carried = momentum[:, :, None, :]
+        for axis in range(self._lattice.dim):  # sums of a few products, which a compiler fuses with the scatter
+            carried = carried + affine[:, :, None, :, axis] * offsets[..., axis, None]
         both = torch.cat([carried, cloud.mass[:, :, None, None].expand(*carried.shape[:-1], 1)], dim=-1)
         weighted = weights[..., None] * both
         batch, channels = len(dt), self._lattice.dim + 1
@@ -98,7 +100,8 @@ class Transfer:
             return Moved(*native.gather(self._position, nodes, dt, margin, self._lattice, self._order))
         index, weights, offsets = self._around()
         weighted = weights[..., None] * nodes[..., : self._lattice.dim].reshape(-1, self._lattice.dim)[index]
-        gradient = torch.einsum("bnki,bnkj->bnij", weighted, offsets) * (4 / self._lattice.spacing**2)
+        columns = [(weighted * offsets[..., axis, None]).sum(dim=2) for axis in range(self._lattice.dim)]
+        gradient = torch.stack(columns, dim=-1) * (4 / self._lattice.spacing**2)
         velocity = weighted.sum(dim=2)
         position = self._position + dt[:, None, None] * velocity
         if margin is not None:

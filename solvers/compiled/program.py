@@ -115,10 +115,14 @@ def run_march(plan: Plan, carry: Carry, outputs: State, records: Records | None,
     return carry, int(count)
 
 
-def compile_program(function: Callable[..., Any], backend: Any, device: str) -> Callable[..., Any]:
+def compile_program(
+    function: Callable[..., Any], backend: Any, device: str, mode: str | None = None
+) -> Callable[..., Any]:
     """The compiled twin of a function over tensors; torch keeps one program for each set of arguments unlike others."""
     options = _CPU_OPTIONS if backend == "inductor" and device == "cpu" else None
-    make: Any = partial(torch.compile, function, fullgraph=True, dynamic=False, backend=backend, options=options)
+    make: Any = partial(
+        torch.compile, function, fullgraph=True, dynamic=False, backend=backend, options=options, mode=mode
+    )
     if "recompile_limit" in signature(torch.compile).parameters:
         return make(recompile_limit=_PROGRAMS)
     program = make()  # older releases of torch take the limit from their configuration

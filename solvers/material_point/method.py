@@ -9,12 +9,14 @@ from typing import TypeAlias, TypedDict
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from sciml.kernels.material_point.contact import SLIP, AxisWalls, Walls
 from sciml.kernels.material_point.lattice import Lattice, as_numbers
 from sciml.kernels.material_point.nodes import node_velocity
 from sciml.kernels.material_point.transfer import Cloud, Moved, Transfer
 
+from ..compiled.program import compiled
 from ..equations.parameter import register, select_samples
 from ..state import where
 from ..stepper import Step
@@ -108,6 +110,7 @@ class MaterialPointMethod(nn.Module):
             raise ValueError(f"Expected volume > 0 of each point, got {volume}.")
         register(self, volume=volume, gravity=_gravity(gravity, self.lattice.dim))
         self.register_buffer("release", release, persistent=False)
+        self._backend: str | None = None
 
     def forward(
         self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: MaterialPoints, reuse: Carried | None = None
@@ -123,8 +126,7 @@ class MaterialPointMethod(nn.Module):
         self._check_step(dt, before)
         held = None if self.release is None else (t[:, None] < self.release.to(t))
         step = dt.to(y["position"].dtype)
-        moved = self._move(t, step, y, before["stress"], held)
-        deformation, stress = self._deform(step, y["deformation"], moved.gradient)
+        moved, deformation, stress = self._arithmetic(t, step, y, before["stress"], held)
         self._check_result(t, y, moved, deformation, stress)
         new = MaterialPoints(
             position=moved.position, velocity=moved.velocity, gradient=moved.gradient, deformation=deformation
@@ -161,6 +163,17 @@ class MaterialPointMethod(nn.Module):
         spreading = _per_sample([material.diffusivity() for material in self.materials], y)  # type: ignore[operator]
         return longest.minimum(spacing**2 / (2 * self.lattice.dim * spreading))
 
+    def compile(self, backend: str | None = "inductor") -> None:  # type: ignore[override]
+        """Have the arithmetic of a step done by one program of ``torch.compile``, a CUDA graph where nothing is learned.
+
+        For a GPU, where a step of few points is hundreds of launches. The program is made in the first step, in ten
+        seconds to a minute, and anew for other sizes. On the CPU the kernels in C++ are faster. Checks and errors stay.
+
+        Args:
+            backend: of ``torch.compile``; None to do without from now on.
+        """
+        self._backend = backend
+
     def select(self, rows: Tensor) -> nn.Module:
         """The method for these samples alone."""
         return select_samples(self, rows)
@@ -172,6 +185,31 @@ class MaterialPointMethod(nn.Module):
             return mass.to(y["position"].dtype).expand(y["position"].shape[:2])
         parts = zip(self.materials, self._split(self._volume(y)))
         return _joined([part * float(material.density) for material, (part,) in parts])  # type: ignore[arg-type]
+
+    def _arithmetic(
+        self, t: Tensor, dt: Tensor, y: MaterialPoints, stress: Tensor, held: Tensor | None
+    ) -> tuple[Moved, Tensor, Tensor]:
+        """``_advance``, by the program where one is asked for."""
+        if self._backend is None or torch.compiler.is_compiling():
+            return self._advance(t, dt, y, stress, held)
+        device = stress.device.type
+        learns = torch.is_grad_enabled() and any(
+            tensor.requires_grad for tensor in (*self.parameters(), *y.values(), stress, dt)  # type: ignore[attr-defined]
+        )
+        if device != "cuda" or learns or self._backend != "inductor":
+            return compiled(MaterialPointMethod._advance, self._backend, device)(self, t, dt, y, stress, held)  # type: ignore[no-any-return]
+        torch.compiler.cudagraph_mark_step_begin()
+        results = compiled(MaterialPointMethod._advance, self._backend, device, "reduce-overhead")(
+            self, t, dt, y, stress, held
+        )
+        return pytree.tree_map(torch.clone, results)  # type: ignore[no-any-return]  # the next replay writes over them
+
+    def _advance(
+        self, t: Tensor, dt: Tensor, y: MaterialPoints, stress: Tensor, held: Tensor | None
+    ) -> tuple[Moved, Tensor, Tensor]:
+        """The points after dt, their deformation gradients and stresses."""
+        moved = self._move(t, dt, y, stress, held)
+        return moved, *self._deform(dt, y["deformation"], moved.gradient)
 
     def _move(self, t: Tensor, dt: Tensor, y: MaterialPoints, stress: Tensor, held: Tensor | None) -> Moved:
         """The points by way of the grid."""

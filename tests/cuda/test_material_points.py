@@ -34,6 +34,7 @@ from sciml.solvers.material_point import (
 )
 from sciml.solvers.signed_distance import box, sphere
 from tests.cuda.solver_comparison import CPU, F64, assert_same, moved, numbers
+from tests.solvers.material_point.compiled import run_compiled
 
 MATERIALS: dict[str, Any] = {
     "jelly": jelly,
@@ -103,3 +104,7 @@ def test_rotation_svd(dim: int, device: torch.device) -> None:
     left, stretches, right = rotation_svd(matrices.to(device))
     assert_same(stretches, rotation_svd(matrices).stretches, device)
     assert_same(left @ torch.diag_embed(stretches) @ right.mT, matrices, device)
+
+
+def test_compiled_steps(device: torch.device) -> None:
+    run_compiled(device.type, "inductor" if device.type == "cuda" else "aot_eager")

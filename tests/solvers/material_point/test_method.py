@@ -31,6 +31,7 @@ from sciml.solvers.material_point import (
 )
 from sciml.solvers.material_point.material import Material
 from tests.solvers.material_point import reference
+from tests.solvers.material_point.compiled import run_compiled
 
 DATA = Path(__file__).parents[2] / "data" / "mpm"
 MU, LA = reference.moduli(1e5, 0.3)
@@ -187,6 +188,10 @@ def test_every_material_steps_as_the_independent_implementation(name: str, dim: 
         np.testing.assert_allclose(state["velocity"][0], expected.v, atol=1e-8)
         np.testing.assert_allclose(state["deformation"][0], expected.F, atol=1e-8)
     assert np.abs(expected.F - np.eye(dim)).max() > 1e-3  # something has happened
+
+
+def test_a_compiled_step_is_the_step() -> None:
+    run_compiled("cpu", "aot_eager")
 
 
 def angular_momentum(method: MaterialPointMethod, y: MaterialPoints) -> Tensor:
