@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sciml.kernels.small_product import small_product
+
 from .isotropic import isotropic
 from .lame import Lame, Moduli
 
@@ -58,7 +60,9 @@ class FixedCorotated(Moduli):
         mu, la = self.lame().at(deformation, 2)
         (rotation,) = isotropic(deformation, torch.ones_like)
         volume = determinant(deformation)[..., None, None]
-        return 2 * mu * (deformation - rotation) @ deformation.mT + la * volume * (volume - 1) * _identity(deformation)
+        return small_product(2 * mu * (deformation - rotation), deformation.mT) + la * volume * (
+            volume - 1
+        ) * _identity(deformation)
 
     def principal(self, stretches: Stretches) -> Stretches:
         mu, la = self.lame().at(stretches, 1)
@@ -83,7 +87,7 @@ class NeoHookean(Moduli):
         mu, la = self.lame().at(deformation, 2)
         identity = _identity(deformation)
         log = determinant(deformation).log()[..., None, None]
-        return mu * (deformation @ deformation.mT - identity) + la * log * identity
+        return mu * (small_product(deformation, deformation.mT) - identity) + la * log * identity
 
     def principal(self, stretches: Stretches) -> Stretches:
         mu, la = self.lame().at(stretches, 1)
@@ -108,7 +112,7 @@ class StVenantKirchhoff(Moduli):
         mu, la = self.lame().at(deformation, 2)
         strain = _green(deformation)
         second = 2 * mu * strain + la * _trace(strain)[..., None, None] * _identity(strain)
-        return deformation @ second @ deformation.mT
+        return small_product(small_product(deformation, second), deformation.mT)
 
     def principal(self, stretches: Stretches) -> Stretches:
         mu, la = self.lame().at(stretches, 1)
@@ -130,7 +134,7 @@ class Hencky(Moduli):
         return mu * strain.square().sum((-2, -1)) + la / 2 * determinant(deformation).log().square()
 
     def kirchhoff(self, deformation: Matrices) -> Matrices:
-        return isotropic(deformation, self.principal)[0] @ deformation.mT
+        return small_product(isotropic(deformation, self.principal)[0], deformation.mT)
 
     def principal(self, stretches: Stretches) -> Stretches:
         mu, la = self.lame().at(stretches, 1)
@@ -180,7 +184,7 @@ def _products_of_others(stretches: Stretches) -> Stretches:
 
 
 def _green(deformation: Matrices) -> Matrices:
-    return (deformation.mT @ deformation - _identity(deformation)) / 2
+    return (small_product(deformation.mT, deformation) - _identity(deformation)) / 2
 
 
 def _trace(matrix: Matrices) -> Tensor:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sciml.kernels.rotation_svd import RotationSVD, rotation_svd
+from sciml.kernels.small_product import small_product
 
 Principal = Callable[[Float[Tensor, "*batch d"]], Float[Tensor, "*batch d"]]
 """Maps the stretches to as many values, without a preferred order: g of permuted stretches is g permuted."""
@@ -28,13 +29,13 @@ def isotropic(matrix: Float[Tensor, "*batch d d"], *functions: Principal) -> lis
     if not (torch.is_grad_enabled() and matrix.requires_grad):
         return [_assemble(svd, torch.diag_embed(function(svd.stretches))) for function in functions]
     # In the frame of U and V, held fixed, dM is U^T dM V: its diagonal is ds, the rest turns U and V.
-    inner = svd.left.mT @ matrix @ svd.right
+    inner = small_product(small_product(svd.left.mT, matrix), svd.right)
     stretches = inner.diagonal(dim1=-2, dim2=-1)
     return [_assemble(svd, _inner(function, svd.stretches, stretches, inner)) for function in functions]
 
 
 def _assemble(svd: RotationSVD, inner: Tensor) -> Tensor:
-    return svd.left @ inner @ svd.right.mT
+    return small_product(small_product(svd.left, inner), svd.right.mT)
 
 
 def _inner(function: Principal, fixed: Tensor, stretches: Tensor, inner: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sciml.kernels.small_product import small_product
+
 from ..equations.parameter import register
 from .elasticity import Elasticity, Matrices, Stretches, determinant
 from .fused import Flow, flow_of, fused_deform
@@ -90,7 +92,7 @@ class Solid(nn.Module):
 
     def deform_reference(self, deformation: Matrices, gradient: Matrices, dt: Float[Tensor, " batch"]) -> Deformed:
         """``deform`` in torch, which is differentiable."""
-        trial = deformation + dt[:, None, None, None] * gradient @ deformation
+        trial = deformation + small_product(dt[:, None, None, None] * gradient, deformation)
         if self.volume_only:
             new = ball(determinant(trial), trial)
             return Deformed(new, self.elasticity.kirchhoff(new))
@@ -103,7 +105,7 @@ class Solid(nn.Module):
             return plasticity.project(strain, constants, step).exp()
 
         new, piola = isotropic(trial, remaining, lambda stretches: self.elasticity.principal(remaining(stretches)))
-        return Deformed(new, piola @ new.mT)
+        return Deformed(new, small_product(piola, new.mT))
 
     def sound_speed(self) -> Tensor:
         """sqrt((lambda + 2 mu) / density)."""

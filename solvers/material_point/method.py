@@ -18,7 +18,7 @@ from sciml.kernels.material_point.transfer import Cloud, Moved, Transfer
 
 from ..compiled.program import compiled
 from ..equations.parameter import register, select_samples
-from ..state import where
+from ..state import leaves, where
 from ..stepper import Step
 from .failure import explain_position, explain_step, explain_stress, explain_value
 from .material import Material
@@ -163,8 +163,8 @@ class MaterialPointMethod(nn.Module):
         spreading = _per_sample([material.diffusivity() for material in self.materials], y)  # type: ignore[operator]
         return longest.minimum(spacing**2 / (2 * self.lattice.dim * spreading))
 
-    def compile(self, backend: str | None = "inductor") -> None:  # type: ignore[override]
-        """Have the arithmetic of a step done by one program of ``torch.compile``, a CUDA graph where nothing is learned.
+    def compile(self, backend: str | None = "inductor") -> None:
+        """Have the arithmetic of a step done by one program of ``torch.compile``, without gradients a CUDA graph.
 
         For a GPU, where a step of few points is hundreds of launches. The program is made in the first step, in ten
         seconds to a minute, and anew for other sizes. On the CPU the kernels in C++ are faster. Checks and errors stay.
@@ -192,17 +192,13 @@ class MaterialPointMethod(nn.Module):
         """``_advance``, by the program where one is asked for."""
         if self._backend is None or torch.compiler.is_compiling():
             return self._advance(t, dt, y, stress, held)
-        device = stress.device.type
-        learns = torch.is_grad_enabled() and any(
-            tensor.requires_grad for tensor in (*self.parameters(), *y.values(), stress, dt)  # type: ignore[attr-defined]
-        )
+        device, learnt = stress.device.type, [*self.parameters(), *leaves(y), stress, dt]
+        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learnt)
         if device != "cuda" or learns or self._backend != "inductor":
-            return compiled(MaterialPointMethod._advance, self._backend, device)(self, t, dt, y, stress, held)  # type: ignore[no-any-return]
+            return compiled(MaterialPointMethod._advance, self._backend, device)(self, t, dt, y, stress, held)
         torch.compiler.cudagraph_mark_step_begin()
-        results = compiled(MaterialPointMethod._advance, self._backend, device, "reduce-overhead")(
-            self, t, dt, y, stress, held
-        )
-        return pytree.tree_map(torch.clone, results)  # type: ignore[no-any-return]  # the next replay writes over them
+        graph = compiled(MaterialPointMethod._advance, self._backend, device, "reduce-overhead")
+        return pytree.tree_map(torch.clone, graph(self, t, dt, y, stress, held))  # the next replay writes over them
 
     def _advance(
         self, t: Tensor, dt: Tensor, y: MaterialPoints, stress: Tensor, held: Tensor | None
