@@ -60,12 +60,6 @@ class Draws:
         return torch.special.ndtri(torch.from_numpy(self.uniform(size))).numpy()
 
 
-def choose(probabilities: np.ndarray, uniform: np.ndarray | float) -> Any:
-    """An arm for each number in (0, 1), or for one."""
-    total = probabilities.cumsum()
-    return total.searchsorted(uniform * total[-1], side="right")
-
-
 def _mixed(z: Words) -> Words:
     """A bijection of 64 bits whose every output bit depends on every input bit. Arrays of uint64 wrap by themselves."""
     z = ((z ^ (z >> 30)) * _FIRST) & _BITS

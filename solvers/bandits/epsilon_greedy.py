@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from sciml.kernels.bandits.choice import choose
+
 from .averages import Averages
 from .bandit import Arms, Contexts, Costs
-from .draws import choose
 
 
 class EpsilonGreedy:

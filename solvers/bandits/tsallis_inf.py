@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sciml.kernels.bandits.choice import choose
+
 from .bandit import Arms, Contexts, Costs
-from .draws import Draws, choose
+from .draws import Draws
 from .rounds import Rounds
 
 _NEWTON = 20  # steps at most: five have been enough

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sciml.kernels import native
+from sciml.kernels.bandits import native as bandits
 from sciml.kernels.linear import native as linear
 from sciml.kernels.material_point import native as material_point
 
@@ -66,6 +67,7 @@ def test_source_that_does_not_compile_gives_no_library_and_says_so(cache: Path) 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_our_own_sources_compile() -> None:
+    assert bandits.serves()
     assert linear._library() is not None
     assert material_point.serves(torch.zeros(1))
 

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import lsq_linear
 
 from sciml.solvers.bandits import ChebCB
-from sciml.solvers.bandits.cheb_cb import _square_cb
+from sciml.kernels.bandits.cheb_cb import square_cb
 from tests.solvers.bandits.learners import ARMS, place
 
 LOW, HIGH = -0.15, 0.45
@@ -101,7 +101,7 @@ def test_exploration_is_a_distribution_that_falls_with_the_expected_cost(rate: f
     rng = np.random.default_rng(0)
     for _ in range(50):
         expected = rng.normal(size=int(rng.integers(1, 30)))
-        probabilities, best = _square_cb(expected, rate), expected.argmin()
+        probabilities, best = square_cb(expected, rate), expected.argmin()
         np.testing.assert_allclose(probabilities.sum(), 1, rtol=1e-14)
         assert (probabilities > 0).all() and probabilities[best] == probabilities.max()
         others = np.arange(len(expected)) != best
@@ -120,7 +120,7 @@ def test_exploration_falls_with_time() -> None:
     for _ in range(400):
         context = float(rng.uniform(LOW, HIGH))
         learner.update(5 + 10 * place(learner, learner.pull(context)) + 3 * rng.random())
-        rates.append(learner._rate())
+        rates.append(learner._known.rate())
     assert rates[399] > 2 * rates[199] > 4 * rates[99] > 0
 
 

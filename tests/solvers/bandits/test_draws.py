@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sciml.solvers.bandits.draws import Draws, _fraction, _mixed, choose
+from sciml.kernels.bandits.choice import choose
+from sciml.solvers.bandits.draws import Draws, _fraction, _mixed
 
 SEEDS = [0, 1, -1, 2**63, 12345678901234567890]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
-from sciml.solvers.bandits.bounded_least_squares import bounded_least_squares
+from sciml.kernels.bandits.bounded_least_squares import bounded_least_squares
 
 KINDS = ["full", "rank deficient", "ties", "polynomials", "repeated contexts"]
 
