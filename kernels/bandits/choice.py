@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
-def choose(probabilities: np.ndarray, uniform: np.ndarray | float) -> np.ndarray | int:
+def choose(probabilities: np.ndarray, uniform: np.ndarray | float) -> Any:
     """An arm for each number in (0, 1), or for one."""
     total = probabilities.cumsum()
-    chosen: np.ndarray | int = total.searchsorted(uniform * total[-1], side="right")
-    return chosen
+    return total.searchsorted(uniform * total[-1], side="right")

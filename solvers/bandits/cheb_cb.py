@@ -88,7 +88,10 @@ class ChebCB:
         time, largest, residual, *made = known.sums.tolist()
         return {
             **{name: torch.from_numpy(array.copy()) for name, array in arrays.items()},
-            **{"time": time, "largest": largest, "residual": residual, "made": made},
+            "time": time,
+            "largest": largest,
+            "residual": residual,
+            "made": made,
             "rounds": self._rounds.state_dict(),
             "draws": self._draws.state_dict(),
         }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
+from statistics import median_low
 
 import torch
 from jaxtyping import Float
@@ -15,6 +17,9 @@ from sciml.solvers.bandits.bandit import Bandit
 from .omega import Context, told
 from .solution import LinearSolution, LinearSolveError
 from .solving import LinearSolver
+
+_RECENT, _OUTLIER = 15, 3.0
+"""Readings of each solver by which the next one is judged, and how far above their median it may be."""
 
 
 class Tuned:
@@ -28,6 +33,10 @@ class Tuned:
     Iterations of different solvers cost differently, so that what is learnt from is the time that a solve took, in
     microseconds for each system, or with ``weights`` iterations times that of the solver, which makes the choices
     reproducible. A system that could not be solved costs twice what the dearest so far did.
+
+    Where time is measured, a reading far above the usual ones of that solver, of a machine that did something else
+    meanwhile, counts as three times as much as these. The first systems that a solver is given are solved twice, once
+    by the clock, since first calls compile.
 
     Args:
         solvers: to choose from.
@@ -57,6 +66,7 @@ class Tuned:
         self.solvers, self.bandit, self.context = list(solvers), bandit, context
         self.weights = None if weights is None else list(weights)
         self._dearest = 1.0
+        self._readings: list[deque[tuple[float, float]]] = [deque(maxlen=_RECENT) for _ in solvers]
 
     def __call__(
         self,
@@ -72,12 +82,12 @@ class Tuned:
         parts: list[tuple[Tensor, LinearSolution]] = []
         for number in chosen.unique().tolist():
             rows = (chosen == number).nonzero()[:, 0]
+            system = matrix, b, x0, rows.to(b.device)
+            if self.weights is None and not self._readings[int(number)]:
+                self._attempt(int(number), *system)
             begin = _now(b.device)
-            try:
-                part = self._solve(int(number), matrix, b, x0, rows.to(b.device))
-            except LinearSolveError as error:
-                part, failed = error.solution, True
-            cost[rows] = self._cost(int(number), part, _now(b.device) - begin)
+            part, fails = self._attempt(int(number), *system)
+            cost[rows], failed = self._cost(int(number), part, _now(b.device) - begin), failed or fails
             parts.append((rows.to(b.device), part))
         solution = _joined(parts, chosen.to(b.device))
         self._dearest = max(self._dearest, float(cost.max()))
@@ -92,19 +102,31 @@ class Tuned:
         told = torch.as_tensor(context, dtype=torch.float64).cpu().reshape(-1).expand(count)
         return torch.as_tensor(self.bandit.pull(told))
 
-    def _solve(self, number: int, matrix: Matrix, b: Tensor, x0: Tensor | None, rows: Tensor) -> LinearSolution:
-        """Some of the systems, by one solver."""
-        if len(rows) == len(b):
-            return self.solvers[number](matrix, b, x0)
-        system = matrix if matrix.samples == 1 else matrix.select(rows)
-        return self.solvers[number](system, b[rows], None if x0 is None else x0[rows])
+    def _attempt(
+        self, number: int, matrix: Matrix, b: Tensor, x0: Tensor | None, rows: Tensor
+    ) -> tuple[LinearSolution, bool]:
+        """Some of the systems by one solver, and whether it failed for one of them."""
+        if len(rows) < len(b):
+            matrix = matrix if matrix.samples == 1 else matrix.select(rows)
+            b, x0 = b[rows], None if x0 is None else x0[rows]
+        try:
+            return self.solvers[number](matrix, b, x0), False
+        except LinearSolveError as error:
+            return error.solution, True
 
     def _cost(self, number: int, solution: LinearSolution, seconds: float) -> Tensor:
         """Of each system that one solver has solved in that time."""
         iterations = solution.iterations.cpu().double()
-        if self.weights is None:
-            return torch.full_like(iterations, 1e6 * seconds / len(iterations))
-        return self.weights[number] * iterations
+        if self.weights is not None:
+            return self.weights[number] * iterations
+        return torch.full_like(iterations, 1e6 * self._usual(number, seconds, len(iterations), float(iterations.sum())))
+
+    def _usual(self, number: int, seconds: float, systems: int, iterations: float) -> float:
+        """Seconds for one of so many systems, at most ``_OUTLIER`` times what the solver has lately taken."""
+        readings = self._readings[number]
+        readings.append((seconds / systems, seconds / (iterations + systems)))
+        usual, each = (median_low(column) for column in zip(*readings, strict=True))
+        return min(seconds / systems, _OUTLIER * max(usual, each * (iterations + systems) / systems))
 
 
 def _joined(parts: list[tuple[Tensor, LinearSolution]], chosen: Tensor) -> LinearSolution:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.optimize import lsq_linear
 
-from sciml.solvers.bandits import ChebCB
 from sciml.kernels.bandits.cheb_cb import square_cb
+from sciml.solvers.bandits import ChebCB
 from tests.solvers.bandits.learners import ARMS, place
 
 LOW, HIGH = -0.15, 0.45
