@@ -41,6 +41,7 @@ class Regression:
         self.products, self.theta = np.zeros((arms, m + 1, m + 1)), np.zeros((arms, m))
         self.fresh, self.sums = np.zeros(arms), np.zeros(6)
         self._form: Any = None
+        self._single: native.Single | None = None
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -48,7 +49,13 @@ class Regression:
         return self.settings, self.products, self.theta, self.fresh, self.sums
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_form": None}  # a copy has arrays of its own
+        return {**self.__dict__, "_form": None, "_single": None}  # a copy has arrays of its own
+
+    def single(self) -> native.Single | None:
+        """Quicker rounds of one instance at a time, where there is a compiler."""
+        if self._single is None and native.serves():
+            self._single = native.Single(self._native(), len(self.theta[0]))
+        return self._single
 
     def pull(self, contexts: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """From numbers in (0, 1) the arm of each instance; its features and, in a last column, its expected cost."""

@@ -72,12 +72,21 @@ class ChebCB:
 
     def pull(self, context: Contexts = None, *, count: int | None = None) -> float | Tensor:
         """See ``Bandit``."""
+        if type(context) is float and count is None and math.isfinite(context):
+            single = self._known.single()
+            if single is not None:
+                return self._rounds.answer_one(single.pull(context, self._draws.next()), single.pending)
         contexts = self._rounds.contexts(context, count)
         chosen, features = self._known.pull(contexts, self._draws.uniform(len(contexts)))
         return self._rounds.answer(chosen, features=features)
 
     def update(self, cost: Costs) -> None:
         """See ``Bandit``."""
+        single = self._known.single()
+        if type(cost) is float and 0 <= cost < math.inf and single and self._rounds.pending is single.pending:
+            self._rounds.pending = {}
+            single.update(cost)
+            return
         costs, pulled = self._rounds.costs(cost)
         self._known.update(pulled["arm"], pulled["features"], costs)
 

@@ -45,13 +45,16 @@ class Draws:
         """Go on from there."""
         self.seed, self.count = int(state["seed"]), int(state["count"])
 
+    def next(self) -> float:
+        """One number in (0, 1)."""
+        self.count += 1
+        return float(_fraction(_mixed((self._start + self.count * _GOLDEN) & _BITS)))
+
     def uniform(self, size: int) -> np.ndarray:
         """Numbers in (0, 1)."""
-        first, self.count = self.count + 1, self.count + size
         if size <= _FEW:
-            return np.array(
-                [_fraction(_mixed((self._start + k * _GOLDEN) & _BITS)) for k in range(first, first + size)]
-            )
+            return np.array([self.next() for _ in range(size)])
+        first, self.count = self.count + 1, self.count + size
         counters = np.arange(first, first + size, dtype=np.uint64)
         return _fraction(_mixed(counters * _GOLDEN + self._start))
 

@@ -29,6 +29,7 @@ class Rounds:
             raise ValueError(f"Expected arms as a list of one finite number or more, got {self.arms}.")
         if len(np.unique(self.arms)) < len(self.arms):
             raise ValueError(f"Expected arms that differ, got {self.arms.tolist()}.")
+        self._values: list[float] = self.arms.tolist()
         self.pending: dict[str, np.ndarray] = {}
         self._several = False
 
@@ -59,6 +60,11 @@ class Rounds:
         """
         self.pending = {"arm": chosen, **known}
         return torch.from_numpy(self.arms[chosen]) if self._several else float(self.arms[chosen[0]])
+
+    def answer_one(self, chosen: int, pending: dict[str, np.ndarray]) -> float:
+        """``answer`` for one instance, whose arm and what else is known of it are given."""
+        self.pending, self._several = pending, False
+        return self._values[chosen]
 
     def costs(self, cost: Costs) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Of the arms pulled last, and what was known of these; they are awaited no longer."""

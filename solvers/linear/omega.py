@@ -50,7 +50,10 @@ class Choice:
         self._count = count
         if _learns(omega):
             self._bandit, self._device = omega, device
-            self._context = None if context is None else _each(context, count, "context").cpu()
+            one = count == 1 and (not isinstance(context, Tensor) or context.numel() == 1)
+            self._context: float | Tensor | None = None
+            if context is not None:  # numbers take half as long as a batch of one
+                self._context = float(context) if one else _each(context, count, "context").cpu()
             self.fixed: Float[Tensor, " batch"] | None = None
         else:
             self.fixed = _each(omega, count, "omega").to(device)
@@ -60,10 +63,9 @@ class Choice:
         if self._bandit is None:
             assert self.fixed is not None
             return self.fixed if rows is None else self.fixed[rows]
-        if self._count == 1:  # numbers take half as long as a batch of one
-            pulled = self._bandit.pull(None if self._context is None else float(self._context))
-            return torch.full((1,), float(pulled), dtype=torch.float64, device=self._device)
-        if self._context is None:
+        if self._count == 1:
+            return torch.full((1,), float(self._bandit.pull(self._context)), dtype=torch.float64, device=self._device)
+        if not isinstance(self._context, Tensor):
             pulled = self._bandit.pull(count=self._count if rows is None else len(rows))
         else:
             pulled = self._bandit.pull(self._context if rows is None else self._context[rows.cpu()])
