@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from sciml.datasets.channel import Channel
 from sciml.operators.physical import ChannelLike
 from sciml.solvers.stepper import Step
 
@@ -17,11 +16,10 @@ from .frame import ParticleFrame
 from .giorom_config import ConfigLike, GIOROMConfig, parse_config
 from .giorom_network import GIOROMNetwork
 from .latent_grid import LatentGrid, half_period, latent_shape, spacing_of
-from .normalization import MotionNormalization
-from .objective import MotionLoss, PerSampleLoss
+from .simulator import ParticleSimulator
 
 
-class GIOROM(nn.Module):
+class GIOROM(ParticleSimulator):
     """Steps a sparse sample of a particle cloud; a decoder gives the dense one (see ``DenseView``).
 
     Viswanath, Chang, Berner, Chen, Bera, "Reduced-Order Neural Operators: Learning Lagrangian Dynamics on Highly Sparse
@@ -53,42 +51,13 @@ class GIOROM(nn.Module):
         prescribed: Sequence[int] = (),
         contain: bool = False,
     ) -> None:
-        super().__init__()
-        self.frame = ParticleFrame(
-            channels, box=box, radius=radius, types=types, prescribed=prescribed, contain=contain
+        super().__init__(
+            ParticleFrame(channels, box=box, radius=radius, types=types, prescribed=prescribed, contain=contain)
         )
         self.architecture = parse_config(architecture)
         self.config: dict[str, Any] = {**self.frame.config, "architecture": self.architecture.as_dict()}
         grid = _grid(self.architecture, self.frame.box, self.frame.radius)
         self.network = GIOROMNetwork(self.frame.features, self.frame.edge_features, types, grid, self.architecture)
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """Of the state."""
-        return self.frame.channels
-
-    @property
-    def normalization(self) -> MotionNormalization:
-        """Scales of the training data."""
-        return self.frame.normalization
-
-    def pack(
-        self, frames: Float[Tensor, "batch time node _"], static: Float[Tensor, "batch node _"] | None = None
-    ) -> Float[Tensor, "batch node channel"]:
-        """The state after as many frames as it holds; see ``Layout.pack``."""
-        return self.frame.layout.pack(frames, static)
-
-    def newest(self, y: Float[Tensor, "*batch channel"]) -> Float[Tensor, "*batch dim"]:
-        """The last positions, of a state or of ``Solution.ys``."""
-        return self.frame.layout.newest(y)
-
-    def set_scales(self, train: Any, noise: float) -> None:
-        """Take the scales of ``ParticleWindows``, for a training with that noise."""
-        self.frame.set_scales(train, noise)
-
-    def state_loss(self, loss: PerSampleLoss) -> MotionLoss:
-        """What ``fit`` minimises: the error of normalised accelerations."""
-        return MotionLoss(self.frame, loss)
 
     def forward(
         self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]

@@ -8,7 +8,6 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sciml.datasets.channel import Channel
 from sciml.operators.physical import ChannelLike
 from sciml.solvers.stepper import Step
 
@@ -17,11 +16,10 @@ from .box import BoxLike
 from .frame import ParticleFrame
 from .graph import ParticleGraph
 from .message_passing import MessagePassing
-from .normalization import MotionNormalization
-from .objective import MotionLoss, PerSampleLoss
+from .simulator import ParticleSimulator
 
 
-class GNS(nn.Module):
+class GNS(ParticleSimulator):
     """Graph network simulator: encode, pass messages on the graph of neighbours, decode an acceleration.
 
     Sanchez-Gonzalez, Godwin, Pfaff, Ying, Leskovec, Battaglia, "Learning to Simulate Complex Physics with Graph
@@ -54,40 +52,11 @@ class GNS(nn.Module):
         prescribed: Sequence[int] = (),
         contain: bool = False,
     ) -> None:
-        super().__init__()
-        self.frame = ParticleFrame(
-            channels, box=box, radius=radius, types=types, prescribed=prescribed, contain=contain
+        super().__init__(
+            ParticleFrame(channels, box=box, radius=radius, types=types, prescribed=prescribed, contain=contain)
         )
         self.config: dict[str, Any] = {**self.frame.config, "steps": steps, "width": width}
         self.network = _Network(self.frame, steps, width)
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """Of the state."""
-        return self.frame.channels
-
-    @property
-    def normalization(self) -> MotionNormalization:
-        """Scales of the training data."""
-        return self.frame.normalization
-
-    def pack(
-        self, frames: Float[Tensor, "batch time node _"], static: Float[Tensor, "batch node _"] | None = None
-    ) -> Float[Tensor, "batch node channel"]:
-        """The state after as many frames as it holds; see ``Layout.pack``."""
-        return self.frame.layout.pack(frames, static)
-
-    def newest(self, y: Float[Tensor, "*batch channel"]) -> Float[Tensor, "*batch dim"]:
-        """The last positions, of a state or of ``Solution.ys``."""
-        return self.frame.layout.newest(y)
-
-    def set_scales(self, train: Any, noise: float) -> None:
-        """Take the scales of ``ParticleWindows``, for a training with that noise."""
-        self.frame.set_scales(train, noise)
-
-    def state_loss(self, loss: PerSampleLoss) -> MotionLoss:
-        """What ``fit`` minimises: the error of normalised accelerations."""
-        return MotionLoss(self.frame, loss)
 
     def forward(
         self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]

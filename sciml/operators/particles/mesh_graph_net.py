@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sciml.datasets.channel import Channel
 from sciml.operators.physical import ChannelLike
 from sciml.solvers.stepper import Step
 
@@ -19,8 +18,7 @@ from .box import BoxLike
 from .frame import ParticleFrame
 from .graph import Edges, ParticleGraph, edge_features
 from .message_passing import MessagePassing
-from .normalization import MotionNormalization
-from .objective import MotionLoss, PerSampleLoss
+from .simulator import ParticleSimulator
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,7 +47,7 @@ class Mesh:
             )
 
 
-class MeshGraphNet(nn.Module):
+class MeshGraphNet(ParticleSimulator):
     """Message passing along the edges of a mesh, and between parts of it that come near each other.
 
     Pfaff, Fortunato, Sanchez-Gonzalez, Battaglia, "Learning Mesh-Based Simulation with Graph Networks", 2021: its
@@ -85,8 +83,7 @@ class MeshGraphNet(nn.Module):
         types: int = 9,
         prescribed: Sequence[int] = (),
     ) -> None:
-        super().__init__()
-        self.frame = ParticleFrame(channels, box=box, radius=radius, types=types, prescribed=prescribed)
+        super().__init__(ParticleFrame(channels, box=box, radius=radius, types=types, prescribed=prescribed))
         mesh = mesh if isinstance(mesh, Mesh) else _empty_mesh(**mesh)
         self.register_buffer("mesh_edges", mesh.edges.long().clone())
         self.register_buffer("rest", mesh.rest.float().clone())
@@ -99,34 +96,6 @@ class MeshGraphNet(nn.Module):
         self.encoders = nn.ModuleList(MLP([features, width, width, width], norm=True) for features in sets)
         self.processor = nn.ModuleList(MessagePassing(width, sets=2) for _ in range(steps))
         self.decoder = MLP([width, width, width, dim])
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """Of the state."""
-        return self.frame.channels
-
-    @property
-    def normalization(self) -> MotionNormalization:
-        """Scales of the training data."""
-        return self.frame.normalization
-
-    def pack(
-        self, frames: Float[Tensor, "batch time node _"], static: Float[Tensor, "batch node _"] | None = None
-    ) -> Float[Tensor, "batch node channel"]:
-        """The state after as many frames as it holds; see ``Layout.pack``."""
-        return self.frame.layout.pack(frames, static)
-
-    def newest(self, y: Float[Tensor, "*batch channel"]) -> Float[Tensor, "*batch dim"]:
-        """The last positions, of a state or of ``Solution.ys``."""
-        return self.frame.layout.newest(y)
-
-    def set_scales(self, train: Any, noise: float) -> None:
-        """Take the scales of ``ParticleWindows``, for a training with that noise."""
-        self.frame.set_scales(train, noise)
-
-    def state_loss(self, loss: PerSampleLoss) -> MotionLoss:
-        """What ``fit`` minimises: the error of normalised accelerations."""
-        return MotionLoss(self.frame, loss)
 
     def forward(
         self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]
