@@ -20,13 +20,14 @@ but that of their frames; see docs/simulators.md.
 
 from .fno import FNO
 from .linear import LeastSquares, LinearDMD
-from .particles import GIOROM, GNS, GridDecoder, MeshGraphNet, ReferenceDecoder
+from .particles import GINO, GIOROM, GNS, GridDecoder, MeshGraphNet, ReferenceDecoder
 from .persistence import Persistence
 from .poseidon import Poseidon, ScOTConfig
 from .unet import UNet
 
 __all__ = [
     "FNO",
+    "GINO",
     "GIOROM",
     "GNS",
     "GridDecoder",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sciml.normalization import Normalization
 from sciml.solvers.stepper import Step
 
+from .neuralop import adopt, parse_modes
 from .physical import (
     ChannelLike,
     advance,
@@ -65,7 +66,7 @@ class FNO(nn.Module):
             raise ValueError(f"Expected dim 1, 2 or 3, got {dim}.")
         self.channels = parse_channels(channels)
         self.dim, self.residual = dim, residual
-        self.modes = _parse_modes(modes, dim)
+        self.modes = parse_modes(modes, dim)
         self.config: dict[str, Any] = {
             "channels": channel_dicts(self.channels),
             "dim": dim,
@@ -78,8 +79,8 @@ class FNO(nn.Module):
         self.normalization = Normalization(len(self.channels))
         inputs = len(self.channels) + 1 + (0 if periodic else dim)  # with dt, and the coordinates
         outputs = len(dynamic_channels(self.channels))
-        self.network = _Network(_build(self.modes, inputs, outputs, width, layers), coordinates=not periodic)
-        self.register_state_dict_post_hook(_drop_metadata)
+        network = adopt(_build(self.modes, inputs, outputs, width, layers), self)
+        self.network = _Network(network, coordinates=not periodic)
 
     def forward(
         self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], u: Float[Tensor, "batch channel *space"]
@@ -119,26 +120,13 @@ class _Network(nn.Module):
             return self.fno(torch.cat(inputs, dim=1))
 
 
-class _SpectralWeight(nn.Module):
-    """A complex weight kept as its real and imaginary parts; the package's layers read it by slices."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.real = nn.Parameter(weight.detach().real.clone())
-        self.imaginary = nn.Parameter(weight.detach().imag.clone())
-
-    def __getitem__(self, kept: tuple[slice, ...]) -> Tensor:
-        return torch.complex(self.real[kept], self.imaginary[kept])
-
-
 def _build(modes: tuple[int, ...], inputs: int, outputs: int, width: int, layers: int) -> nn.Module:
     try:
         # Imported here: it takes seconds and imports loggers of its own.
-        from neuralop.layers.spectral_convolution import SpectralConv
         from neuralop.models import FNO as Network
     except ImportError as error:
         raise ImportError("FNO needs the package neuraloperator: pip install 'sciml[baselines]'.") from error
-    network = Network(
+    return Network(
         n_modes=tuple(2 * k for k in modes),
         in_channels=inputs,
         out_channels=outputs,
@@ -146,25 +134,9 @@ def _build(modes: tuple[int, ...], inputs: int, outputs: int, width: int, layers
         n_layers=layers,
         positional_embedding=None,  # its grid stays behind on the device of the first call
     )
-    for module in network.modules():
-        if isinstance(module, SpectralConv):
-            module.weight = _SpectralWeight(module.weight.to_tensor())
-    return network
 
 
 def _coordinates(u: Tensor) -> Tensor:
     """Coordinates from 0 to 1 along each axis, (batch, dim, *space)."""
     axes = [torch.linspace(0, 1, n, dtype=u.dtype, device=u.device) for n in u.shape[2:]]
     return torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(u), *([-1] * (u.dim() - 1)))
-
-
-def _drop_metadata(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
-    """The package adds its constructor's arguments to the tensors; ``config`` has them."""
-    state.pop("_metadata", None)
-
-
-def _parse_modes(modes: int | Sequence[int], dim: int) -> tuple[int, ...]:
-    parsed = (modes,) * dim if isinstance(modes, int) else tuple(modes)
-    if len(parsed) != dim or any(k < 1 for k in parsed):
-        raise ValueError(f"Expected modes >= 1, one or {dim} of them, got {modes!r}.")
-    return parsed

@@ -3,6 +3,7 @@
 from .box import Box, box_of
 from .decoding import DenseView, decoder_channels
 from .dense_pairs import DensePairs
+from .gino import GINO
 from .giorom import GIOROM
 from .giorom_config import (
     PUBLISHED_2D,
@@ -23,6 +24,7 @@ from .statistics import particle_statistics
 from .windows import ParticleWindows
 
 __all__ = [
+    "GINO",
     "GIOROM",
     "GNS",
     "PUBLISHED_2D",
