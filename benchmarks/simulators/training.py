@@ -76,10 +76,14 @@ def train(task: Task, name: str, seed: int, budget: Budget, folder: Path = FOLDE
         quiet=True,
     )
     clock_of = time.process_time if budget.device == "cpu" else time.perf_counter
+    seconds = float(clock.read_text()) if clock.exists() else 0.0  # of a run that was interrupted
     begin = clock_of()
-    fit(model, Some(windows, budget.batch * budget.updates), settings=settings, out=out)
-    seconds = clock_of() - begin
-    clock.write_text(f"{seconds:.0f}")
+    try:
+        fit(model, Some(windows, budget.batch * budget.updates), settings=settings, out=out)
+    finally:
+        seconds += clock_of() - begin
+        out.mkdir(parents=True, exist_ok=True)
+        clock.write_text(f"{seconds:.0f}")
     return model.cpu().eval(), seconds
 
 

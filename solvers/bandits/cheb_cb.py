@@ -110,8 +110,8 @@ class ChebCB:
         known = self._known
         own = {"products": known.products, "theta": known.theta, "new": known.fresh, "made": known.sums[3:]}
         given = self._rounds.read(state, **own, time=0.0, largest=0.0, residual=0.0)
+        self._rounds.load_state_dict(state["rounds"], features=known.theta.shape[1] + 1)
         for array, name in ((known.products, "products"), (known.theta, "theta"), (known.fresh, "new")):
             array[...] = given[name]
         known.sums[:] = [*(float(given[name]) for name in ("time", "largest", "residual")), *given["made"]]
-        self._rounds.load_state_dict(state["rounds"])
         self._draws.load_state_dict(state["draws"])

@@ -85,9 +85,30 @@ class Rounds:
             "pending": {name: torch.from_numpy(value.copy()) for name, value in self.pending.items()},
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the pulls of a state that ``read`` has passed."""
-        self.pending = {name: value.cpu().numpy().copy() for name, value in state["pending"].items()}
+    def load_state_dict(self, state: dict[str, Any], **width: int) -> None:
+        """Take over the pulls of a state that ``read`` has passed.
+
+        Args:
+            state: of ``state_dict``.
+            width: columns of what is known of each pull beside its arm.
+
+        Raises:
+            ValueError: pulls of other arms than there are, or with something else known of them.
+        """
+        pending = {name: value.cpu().numpy().copy() for name, value in state["pending"].items()}
+        if pending:
+            arms = pending.get("arm", np.zeros(0))
+            shapes = {"arm": arms.shape, **{name: (len(arms), columns) for name, columns in width.items()}}
+            found = {name: pending[name].shape for name in shapes if name in pending}
+            integers = arms.ndim == 1 and np.issubdtype(arms.dtype, np.integer)
+            pending |= {name: pending[name].astype(np.float64) for name in width if name in pending}
+            pending["arm"] = arms.astype(np.int64)
+            if found != shapes or not integers or not ((arms >= 0) & (arms < len(self.arms))).all():
+                raise ValueError(
+                    f"Expected pulls of {len(self.arms)} arms with {shapes}, got arms {arms.tolist()} with {found}: "
+                    "the state of another learner, or of another version. Update before saving a state."
+                )
+        self.pending = pending
 
     def read(self, state: dict[str, Any], **own: np.ndarray | float) -> dict[str, np.ndarray]:
         """Copies of what a state holds under the names of a learner's own arrays and numbers.

@@ -124,6 +124,26 @@ def test_exploration_falls_with_time() -> None:
     assert rates[399] > 2 * rates[199] > 4 * rates[99] > 0
 
 
+def test_pulls_of_a_state_are_checked() -> None:
+    """They are handed to C++."""
+    learner = ChebCB(ARMS, LOW, HIGH, seed=1)
+    learner.pull(0.1)
+    for name, value in (
+        ("arm", torch.tensor([len(ARMS)])),
+        ("arm", torch.tensor([-1])),
+        ("arm", torch.tensor([0.0])),
+        ("arm", torch.tensor([0, 0])),
+        ("features", torch.zeros(1, 6, dtype=torch.float64)),
+    ):
+        state = learner.state_dict()
+        state["rounds"]["pending"][name] = value
+        with pytest.raises(ValueError, match="Expected pulls of"):
+            ChebCB(ARMS, LOW, HIGH).load_state_dict(state)
+    del state["rounds"]["pending"]["features"]
+    with pytest.raises(ValueError, match="another version"):
+        ChebCB(ARMS, LOW, HIGH).load_state_dict(state)
+
+
 def test_fits_that_wait_are_those_of_the_past_they_have_seen() -> None:
     """An arm is fitted anew once its new costs are a part of its costs; waiting changes little of what is paid."""
     rng = np.random.default_rng(0)
