@@ -25,7 +25,7 @@ from sciml.plots import Film, View
 from .evaluation import errors, sparse_rollout
 from .run import RESULTS, UPDATES
 from .task import FOLDER, TASKS, WINDOW
-from .training import train, train_decoder
+from .training import Budget, train, train_decoder
 
 STRIPE, GAP = 0.06, 0.1
 
@@ -41,7 +41,7 @@ def main() -> None:
     recipe = task.recipe(trajectories=1, size=args.points, seed=args.seed)
     path = make(recipe, FOLDER / f"{task.family}-{args.points}-{args.seed}.h5")
     t, u = Trajectories(path, parameters=task.material)[0]
-    model, _ = train(task, "GIOROM", 0, UPDATES["GIOROM"])
+    model, _ = train(task, "GIOROM", 0, Budget(UPDATES["GIOROM"]))
     decoder = train_decoder(task, "grid")
     begin = time.process_time()
     found = sparse_rollout(model, decoder, u, t, 2, 0)[0]
