@@ -1,6 +1,6 @@
 """A rollout of 100,000 points, of which the network steps 200, beside the material point method.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.simulators.film [--task elastic] [--points 100000]
+    OMP_NUM_THREADS=1 python -m benchmarks.simulators.film [--task elastic] [--points 100000] [--network 0]
 
 The networks are those of the study, trained on bodies of 1,000 points. The truth is simulated with all points, on a
 finer grid; the network is given the first six frames of some of them, and the decoder the sixth of all. Writes
@@ -35,19 +35,20 @@ def main() -> None:
     parser.add_argument("--task", choices=list(TASKS), default="elastic")
     parser.add_argument("--points", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=5, help="of the body")
+    parser.add_argument("--network", type=int, default=0, help="seed of its training")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     task = TASKS[args.task]
     recipe = task.recipe(trajectories=1, size=args.points, seed=args.seed)
     path = make(recipe, FOLDER / f"{task.family}-{args.points}-{args.seed}.h5")
     t, u = Trajectories(path, parameters=task.material)[0]
-    model, _ = train(task, "GIOROM", 0, Budget(UPDATES["GIOROM"]))
+    model, _ = train(task, "GIOROM", args.network, Budget(UPDATES["GIOROM"]))
     decoder = train_decoder(task, "grid")
     begin = time.process_time()
     found = sparse_rollout(model, decoder, u, t, 2, 0)[0]
     seconds = time.process_time() - begin
     truth = u[WINDOW:, :, :2]
-    report = errors(found[None], truth[None]) | {"points": args.points, "ms": 1e3 * seconds / len(found)}
+    report = errors(found[None], truth[None]) | {"network": args.network, "points": args.points, "ms": 1e3 * seconds / len(found)}
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / f"film-{args.task}.json").write_text(json.dumps(report, indent=1) + "\n")
     print(report)

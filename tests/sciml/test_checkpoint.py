@@ -54,7 +54,7 @@ def saved(tmp_path):
 
 
 # Their states are no fields: tests/sciml/operators/particles has the same tests of them.
-PARTICLES = {"GIOROM", "GNS", "GridDecoder", "MeshGraphNet", "ReferenceDecoder"}
+PARTICLES = {"GINO", "GIOROM", "GNS", "GridDecoder", "MeshGraphNet", "ReferenceDecoder"}
 
 
 def test_every_public_operator_is_in_this_test():
