@@ -48,7 +48,8 @@ def main() -> None:
     found = sparse_rollout(model, decoder, u, t, 2, 0)[0]
     seconds = time.process_time() - begin
     truth = u[WINDOW:, :, :2]
-    report = errors(found[None], truth[None]) | {"network": args.network, "points": args.points, "ms": 1e3 * seconds / len(found)}
+    about = {"network": args.network, "points": args.points, "ms": 1e3 * seconds / len(found)}
+    report = errors(found[None], truth[None]) | about
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / f"film-{args.task}.json").write_text(json.dumps(report, indent=1) + "\n")
     print(report)
