@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciml.operators.neuralop import adopt, parse_modes
 from sciml.operators.physical import ChannelLike
-from sciml.solvers.stepper import Step
 
 from .box import BoxLike
 from .frame import ParticleFrame
@@ -64,18 +62,6 @@ class GINO(ParticleSimulator):
         kept = parse_modes(modes, self.frame.layout.dim)
         self.config: dict[str, Any] = {**self.frame.config, "modes": list(kept), "width": width, "layers": layers}
         self.network = _Network(self, self.frame, kept, width, layers)
-
-    def forward(
-        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]
-    ) -> Step:
-        """The state one frame later; dt is the trained one, or 0 for none.
-
-        Raises:
-            ValueError: y is not a state of finite positions and known types, or dt another step.
-        """
-        particles = self.frame.read(dt, y)
-        graph = self.frame.graph(particles, next(self.network.parameters()).dtype)
-        return self.frame.step(dt, y, particles, self.network(graph))
 
 
 class _Network(nn.Module):

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
 from sciml.operators.physical import ChannelLike
-from sciml.solvers.stepper import Step
 
 from .box import Box, BoxLike
 from .frame import ParticleFrame
@@ -58,19 +54,6 @@ class GIOROM(ParticleSimulator):
         self.config: dict[str, Any] = {**self.frame.config, "architecture": self.architecture.as_dict()}
         grid = _grid(self.architecture, self.frame.box, self.frame.radius)
         self.network = GIOROMNetwork(self.frame.features, self.frame.edge_features, types, grid, self.architecture)
-
-    def forward(
-        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]
-    ) -> Step:
-        """The state one frame later; dt is the trained one, or 0 for none.
-
-        Raises:
-            ValueError: y is not a state of finite positions and known types, particles have left the domain, or dt is
-                another step.
-        """
-        particles = self.frame.read(dt, y)
-        graph = self.frame.graph(particles, next(self.network.parameters()).dtype)
-        return self.frame.step(dt, y, particles, self.network(graph))
 
 
 def _grid(config: GIOROMConfig, box: Box, radius: float) -> LatentGrid:

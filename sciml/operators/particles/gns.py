@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from sciml.operators.physical import ChannelLike
-from sciml.solvers.stepper import Step
 
 from .blocks import MLP, TypedEncoder
 from .box import BoxLike
@@ -57,18 +55,6 @@ class GNS(ParticleSimulator):
         )
         self.config: dict[str, Any] = {**self.frame.config, "steps": steps, "width": width}
         self.network = _Network(self.frame, steps, width)
-
-    def forward(
-        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]
-    ) -> Step:
-        """The state one frame later; dt is the trained one, or 0 for none.
-
-        Raises:
-            ValueError: y is not a state of finite positions and known types, or dt another step.
-        """
-        particles = self.frame.read(dt, y)
-        graph = self.frame.graph(particles, next(self.network.parameters()).dtype)
-        return self.frame.step(dt, y, particles, self.network(graph))
 
 
 class _Network(nn.Module):

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sciml.datasets.channel import Channel
+from sciml.solvers.stepper import Step
 
 from .frame import ParticleFrame
 from .normalization import MotionNormalization
@@ -15,11 +16,13 @@ from .objective import MotionLoss, PerSampleLoss
 
 
 class ParticleSimulator(nn.Module):
-    """A stepper of particles around a network: what rollouts and ``fit`` ask of it, apart from ``forward``.
+    """A stepper of particles around a ``network`` from a ``ParticleGraph`` to the accelerations of all particles.
 
     Args:
         frame: reads states into graphs, and accelerations into states.
     """
+
+    network: nn.Module
 
     def __init__(self, frame: ParticleFrame) -> None:
         super().__init__()
@@ -52,3 +55,16 @@ class ParticleSimulator(nn.Module):
     def state_loss(self, loss: PerSampleLoss) -> MotionLoss:
         """What ``fit`` minimises: the error of normalised accelerations."""
         return MotionLoss(self.frame, loss)
+
+    def forward(
+        self, t: Float[Tensor, " batch"], dt: Float[Tensor, " batch"], y: Float[Tensor, "batch node channel"]
+    ) -> Step:
+        """The state one frame later; dt is the trained one, or 0 for none.
+
+        Raises:
+            ValueError: y is not a state of finite positions and known types, dt is another step, or particles have left
+                what the network covers.
+        """
+        particles = self.frame.read(dt, y)
+        graph = self.frame.graph(particles, next(self.network.parameters()).dtype)
+        return self.frame.step(dt, y, particles, self.network(graph))
